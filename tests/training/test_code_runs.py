@@ -163,12 +163,12 @@ def test_own_labels_need_predictions_after_the_history(tmp_path):
         sft.run_sft(options(tmp_path, "rq_token_seq", own_labels=1.0))
 
 
-def test_rows_can_be_tied_where_an_adapter_trains_rows_of_item_tokens(tmp_path):
+def test_rows_can_be_coupled_where_an_adapter_trains_rows_of_item_tokens(tmp_path):
     titles = {"sequences": False, "conversations": 0}
     with pytest.raises(ValueError, match="`item_index` is 'title_t' and `peft` 'lora'"):
-        sft.run_sft(options(tmp_path, "title_t", tied_rows=True, **titles))
+        sft.run_sft(options(tmp_path, "title_t", coupled_rows=True, **titles))
     with pytest.raises(ValueError, match="`item_index` is 'token' and `peft` 'full'"):
-        sft.run_sft(options(tmp_path, "token", tied_rows=True, peft="full"))
+        sft.run_sft(options(tmp_path, "token", coupled_rows=True, peft="full"))
 
 
 def test_alignment_needs_item_tokens(tmp_path):

@@ -250,10 +250,10 @@ def test_a_run_saves_the_average_also_after_an_interruption(tmp_path, interrupte
 
 
 @pytest.mark.parametrize("kind", [DistributedType.FSDP, DistributedType.DEEPSPEED])
-def test_an_average_or_tied_rows_of_sharded_weights_are_refused(kind):
+def test_an_average_or_coupled_rows_of_sharded_weights_are_refused(kind):
     with pytest.raises(ValueError, match="`average` is 0.9, which needs whole weights"):
         check_sharding(0.9, False, kind)
-    with pytest.raises(ValueError, match="`tied_rows` needs whole weights"):
+    with pytest.raises(ValueError, match="`coupled_rows` needs whole weights"):
         check_sharding(0.0, True, kind)
     check_sharding(0.0, False, kind)
     check_sharding(0.9, True, DistributedType.MULTI_GPU)

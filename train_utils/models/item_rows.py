@@ -102,14 +102,12 @@ def trained_rows(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor] | None:
     return torch.as_tensor(adapter.token_indices[name], device=weights.device), weights
 
 
-class TiedRows:
-    """Input rows of trained tokens that follow the output rows of the same tokens.
+class CoupledRows:
+    """Input rows of trained tokens that also take the steps of the output rows of the same tokens.
 
-    Output rows start at half the length of input rows (`_OUTPUT_SCALE`), so input rows move twice as far.
-
-    A choice among all items has a gradient for every output row. An input row has one only where its token is read, and
-    it takes a backward pass through all layers. Tied rows learn from the head alone, and that pass ends at the lowest
-    adapted layer.
+    A choice has a gradient for the output row of every item, but only for the input rows of the items that are read. So
+    input rows learn more slowly, though both say with which items an item is consumed. Output rows start at half the
+    length of input rows (`_OUTPUT_SCALE`), so their steps count twice.
 
     Args:
         model: a model with an adapter that trains the rows of the same tokens in the input and in the head.
@@ -122,14 +120,18 @@ class TiedRows:
         inputs = trained_rows(model.get_input_embeddings())
         outputs = trained_rows(cast("nn.Module", model.get_output_embeddings()))
         if inputs is None or outputs is None or not torch.equal(inputs[0], outputs[0]):
-            raise ValueError("the model trains no rows of the same tokens in the input and in the head; nothing to tie")
+            raise ValueError("the model trains no rows of the same tokens in the input and in the head")
         self._inputs, self._outputs = inputs[1], outputs[1]
-        self._start = (self._inputs - self._outputs / _OUTPUT_SCALE).detach()
+        self._before = torch.empty_like(self._outputs)
+
+    def before_step(self) -> None:
+        """Keep the output rows as they are before an optimizer step."""
+        self._before.copy_(self._outputs.detach())
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Move the input rows as the output rows have moved."""
-        torch.add(self._start, self._outputs, alpha=1 / _OUTPUT_SCALE, out=self._inputs.data)
+    def after_step(self) -> None:
+        """Move the input rows by what the step has changed in the output rows."""
+        self._inputs.add_(self._outputs - self._before, alpha=1 / _OUTPUT_SCALE)
 
 
 def embed(layer: nn.Module, ids: torch.Tensor) -> torch.Tensor:

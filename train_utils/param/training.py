@@ -59,11 +59,7 @@ class TrainOptions(ModelOptions):
         ("title_t", "title", "token", "token_title", "rq_token_seq"),
     )
     item_lr: float = option(3e-3, "learning rate of the rows of item tokens", above=0)
-    tied_rows: bool = option(
-        False,
-        "with item tokens: input rows follow the output rows instead of being trained, which saves the backward pass "
-        "below the adapted layers",
-    )
+    coupled_rows: bool = option(False, "with item tokens: their input rows also take the steps of their output rows")
     item_dropout: float = option(0.2, "dropout of the vectors of item tokens", least=0, most=0.99)
     own_labels: float = option(
         0.0,

@@ -19,6 +19,7 @@ from accelerate.utils import gather_object
 from torch import nn
 from tqdm import tqdm
 
+from train_utils.models.item_rows import CoupledRows
 from train_utils.samples.batch import Batch
 from train_utils.training import checkpoint
 from train_utils.training.average import AverageWeights, averaged
@@ -105,8 +106,8 @@ def is_item_row(name: str) -> bool:
     return "trainable_tokens_delta" in name
 
 
-def check_sharding(average: float, follows: bool, kind: DistributedType) -> None:
-    """Verify that every process holds whole weights where it averages them or lets some follow others.
+def check_sharding(average: float, coupled: bool, kind: DistributedType) -> None:
+    """Verify that every process holds whole weights where it averages or couples them.
 
     Raises:
         ValueError: the weights are sharded over processes.
@@ -117,8 +118,8 @@ def check_sharding(average: float, follows: bool, kind: DistributedType) -> None
         raise ValueError(
             f"`average` is {average}, which needs whole weights in each process; give 0 under {kind.value}"
         )
-    if follows:
-        raise ValueError(f"`tied_rows` needs whole weights in each process; leave it out under {kind.value}")
+    if coupled:
+        raise ValueError(f"`coupled_rows` needs whole weights in each process; leave it out under {kind.value}")
 
 
 def parameter_groups(model: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
@@ -152,7 +153,7 @@ def train(
     workers: int = 1,
     accelerator: Accelerator | None = None,
     end_of_epoch: Callable[[int], HookResult] | None = None,
-    after_step: Callable[[], None] | None = None,
+    coupled: CoupledRows | None = None,
 ) -> dict[str, torch.Tensor]:
     """Train `model` in place for `config.steps` optimizer steps.
 
@@ -167,8 +168,7 @@ def train(
         workers: micro-batches of a step that run concurrently, for one process on the CPU without dropout.
         accelerator: accelerator of several processes; None for one process on the model's device.
         end_of_epoch: called in every process with the number of the epoch (from 1) that has ended.
-        after_step: called in every process when an optimizer step has changed the weights; may change trained weights
-            that have no gradient.
+        coupled: rows that take the steps of others; None for none.
 
     Returns:
         The full trained weights by name, on the CPU; empty on all processes but the first.
@@ -187,10 +187,11 @@ def train(
         eps=config.eps,
         weight_decay=config.weight_decay,
     )
-    if after_step is not None:
-        optimizer.register_step_post_hook(lambda *_: after_step())
+    if coupled is not None:
+        optimizer.register_step_pre_hook(lambda *_: coupled.before_step())
+        optimizer.register_step_post_hook(lambda *_: coupled.after_step())
     prepared, wrapped = accelerator.prepare(ModelWithLoss(model, loss), optimizer)
-    check_sharding(config.average, after_step is not None, accelerator.distributed_type)
+    check_sharding(config.average, coupled is not None, accelerator.distributed_type)
     average = AverageWeights(model, config.average) if config.average else None
     training = TrainState(accelerator, model, prepared, optimizer, average)
     progress = checkpoint.restore(training, config.of_the_run(), run / "checkpoints")

@@ -44,7 +44,7 @@ def cgen_loss(model: nn.Module, batch: Batch) -> tuple[torch.Tensor, Parts]:
     return batch_loss(hidden, causal.get_output_embeddings(), batch)
 
 
-def code_loss(chat: Chat, item_dropout: float, own_labels: float = 0.0, tied_rows: bool = False) -> Loss:
+def code_loss(chat: Chat, item_dropout: float, own_labels: float = 0.0) -> Loss:
     """Return the loss of items with codes: text over the vocabulary, items over what decoding admits.
 
     Where an item has one code token, a choice is made among all items; where it has several, among the children of a
@@ -55,7 +55,6 @@ def code_loss(chat: Chat, item_dropout: float, own_labels: float = 0.0, tied_row
         item_dropout: dropout probability of the item vectors at the input and of the states that choose items.
         own_labels: weight of the model's own distribution after the last history item against the other labels, at the
             choices of an answer that ask for the same: what follows the history. Items of one code token only.
-        tied_rows: whether input rows follow the output rows and get no gradient; see `TiedRows`.
     """
     assert chat.codes is not None  # the caller's item form has codes
     branches = chat.codes.form == "rq_token_seq"
@@ -78,8 +77,6 @@ def code_loss(chat: Chat, item_dropout: float, own_labels: float = 0.0, tied_row
         causal = unwrap(model)
         head, device = causal.get_output_embeddings(), batch.ids.device
         vectors = embed(causal.get_input_embeddings(), batch.ids)
-        if tied_rows:
-            vectors = vectors.detach()
         draws = torch.Generator().manual_seed(batch.seed)
         if model.training and item_dropout > 0:
             is_item = torch.isin(batch.ids, barred.to(device))[..., None]
@@ -154,7 +151,7 @@ CODES = replace(
     CGEN,
     encode=encode_code_sample,
     apart=True,
-    loss=lambda options, chat: code_loss(chat, options.item_dropout, options.own_labels, options.tied_rows),
+    loss=lambda options, chat: code_loss(chat, options.item_dropout, options.own_labels),
 )
 # Items of several code tokens each: choices at the branches of the trie.
 CODE_SEQUENCES = replace(CODES, encode=encode_sample)

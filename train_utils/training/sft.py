@@ -16,7 +16,7 @@ from train_utils.files import exclusively
 from train_utils.item_codes import uni_paths
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files, unwrap, with_dtype
-from train_utils.models.item_rows import TiedRows
+from train_utils.models.item_rows import CoupledRows
 from train_utils.param.training import TrainOptions
 from train_utils.processes import init_accelerator, pick_device
 from train_utils.samples.plan import trainable_users
@@ -66,10 +66,10 @@ def check_options(options: TrainOptions, method: Method) -> None:
         raise ValueError("`sequences` trains on item tokens; give `item_index` token, or leave `sequences` out")
     if options.own_labels and options.item_index not in ("token", "token_title"):
         raise ValueError("`own_labels` needs one token per item; give `item_index` token, or leave `own_labels` out")
-    if options.tied_rows and (not options.has_codes or options.peft == "full"):
+    if options.coupled_rows and (not options.has_codes or options.peft == "full"):
         raise ValueError(
-            f"`tied_rows` ties rows of item tokens that an adapter trains; `item_index` is {options.item_index!r} and "
-            f"`peft` {options.peft!r}: give token and lora, or leave `tied_rows` out"
+            f"`coupled_rows` couples rows of item tokens that an adapter trains; `item_index` is "
+            f"{options.item_index!r} and `peft` {options.peft!r}: give token and lora, or leave `coupled_rows` out"
         )
     if "SFTAlignment" in options.SFT_train_tasks and not options.has_codes:
         raise ValueError(
@@ -178,8 +178,8 @@ def _train_adapter(
             stream.ask_ahead()
         loop = loop_config(options, stream.steps(options.epoch))
         workers = 1 if accelerator.num_processes > 1 else _workers(options, device)
-        tied = TiedRows(unwrap(model)).update if options.tied_rows else None
-        weights = train(model, method.loss(options, chat), stream, loop, run, workers, accelerator, validator, tied)
+        coupled = CoupledRows(unwrap(model)) if options.coupled_rows else None
+        weights = train(model, method.loss(options, chat), stream, loop, run, workers, accelerator, validator, coupled)
     if cut := getattr(samples, "cut", 0):
         logger.warning(
             "in %d samples the list, the candidates or the chat exchanges were shortened to fit `max_token_length` %d",
