@@ -147,7 +147,7 @@ def test_ordinary_words_are_never_called_titles_that_the_catalog_lacks(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["films like romy and michele", "put on heathers at 2am", "something like blade runer", "films like hethers"]
+    "text", ["films like romy and michele", "put on heathers at 2am", "like blade runer", "films like hethers"]
 )
 def test_what_may_mean_a_title_of_the_catalog_is_not_called_missing(text):
     assert unknown(text) == []
