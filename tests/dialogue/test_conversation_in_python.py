@@ -180,6 +180,26 @@ def test_questions_about_the_catalog_and_a_list_that_was_not_given_need_no_model
     assert talk.ask("2 films").items and "Nothing was listed" not in talk.ask("why the second one?").text
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("films like inception", "inception"),
+        ("FILMS LIKE INCEPTION", "INCEPTION"),
+        ("parasite was insane, whats next for me", "parasite"),
+        ("memento, gladiator, shrek. recommend something", "memento, gladiator, shrek"),
+    ],
+)
+def test_a_list_after_titles_that_the_catalog_lacks_says_so_as_they_were_typed(talk, text, names):
+    answer = talk.ask(text)
+    assert answer.items and f"not in films: {names}" in answer.notices
+
+
+def test_a_question_after_titles_that_the_catalog_lacks_is_answered_without_the_model(talk):
+    assert talk.ask("u got inception? interstellar?").text == "films does not have inception, interstellar."
+    assert talk.ask("is the new dune any good").text == "films does not have dune."
+    assert talk.ask("parasite was insane").text == "films does not have parasite."
+
+
 @pytest.mark.parametrize("written", ["\u200b", "\ufeff\u2060", "\n"])
 def test_an_answer_that_nobody_could_see_says_what_can_be_asked(written):
     model, chat = tiny_chat(NAMES, 3, tied=False)

@@ -6,6 +6,7 @@ from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.lexicon import BAD, GOOD, NAMING, NO_TITLE, NOUNS, any_of, finder
 from train_utils.conversation.message_words import CONNECTING, GAP, MOST_WORDS, SHOWN, MessageWords, Unknown
 from train_utils.conversation.title_contexts import CHAIN, DATED, JOINED, KIND
+from train_utils.conversation.unknown_words import FIRST_NAMES
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention
 from train_utils.prompts.near_titles import Word
@@ -20,6 +21,8 @@ _JUDGED = re.compile(
 _PEOPLE = re.compile(r"\b(?:actors?|actress(?:es)?|directors?|filmmakers?|friends?|kids|family|stars?)\b", re.I)
 _NAMING_WORD = finder(NAMING + ", seen, wanted, known, watched, disliked")
 # that are titles as well
+_FILMMAKER = re.compile(r"\b(?:actors?|actress(?:es)?|directors?|filmmakers?)\b[^.!?\n]*$", re.I)
+_LOVED = re.compile(r"\b(?:loves?|likes?|adores?|hates?|bear|stand|enjoys?|misse?s?|fan of|fans of)\s$", re.I)
 _FIRST_NAMES = frozenset(
     str.split(
         """
@@ -30,6 +33,7 @@ _FIRST_NAMES = frozenset(
         """
     )
 )
+_LEAST = 2  # characters of a name
 _LATEST = 2030  # a later number after a title is a part of it: "Blade Runner 2049"
 _LIKENED = re.compile(r"(?:(?:movies|films|stuff|something) )?(?:like|similar to) [^.!?\n]+(?:,| and| or) ", re.I)
 _NOUN = re.compile(rf"\s+{any_of(NOUNS)}\b", re.I)
@@ -65,6 +69,15 @@ def is_first_name(msg: MessageWords, position: int, exact: Annotation) -> bool:
         and not (_IS.match(msg.text, exact.end) or _JUDGED.match(msg.text, exact.end))
         and not msg.text[msg.words[after].start : msg.words[after].end].endswith("ed")
     )
+
+
+def is_somebody(text: str, start: int, end: int) -> bool:
+    """Return whether a name is somebody's: "my favorite director is Kubrick", "she adores Audrey Hepburn"."""
+    sentence = max(text.rfind(mark, 0, start) for mark in ".!?\n") + 1
+    if _FILMMAKER.search(text, sentence, start):
+        return True
+    words = text[start:end].lower().split()
+    return len(words) == 2 and words[0] in FIRST_NAMES and bool(_LOVED.search(text, max(sentence, start - 20), start))
 
 
 def _is_of_name(msg: MessageWords, position: int) -> bool:
@@ -122,6 +135,8 @@ def longer_name(msg: MessageWords, position: int, exact: Annotation, named: bool
     number = msg.text[msg.words[at].start : msg.words[at].end]
     later = number.isdecimal() and len(number) == 4 and int(number) > _LATEST
     end = msg.words[at].end if later else _name_end(msg, at)
+    if number == "with":
+        return exact  # "Seven with Brad Pitt"
     if end is None:
         return exact
     if number == msg.text[msg.words[at].start :].rstrip(" .!?") and _LIKENED.fullmatch(msg.text, 0, exact.start):
@@ -142,7 +157,7 @@ def unknown_at(msg: MessageWords, position: int, named: bool) -> Annotation | No
     end = _name_end(msg, position)
     if end is None and named and start not in msg.contexts.first and _is_whole_name(msg, position):
         end = msg.words[position].end
-    if end is None or _NOUN.match(msg.text, end):
+    if end is None or _NOUN.match(msg.text, end) or end - start < _LEAST or is_somebody(msg.text, start, end):
         return None
     words = [word for word in msg.words[position : position + 3] if word.end <= end]
     if len(words) == 3 and not words[1].key and (items := msg.near.items(words[2].key)):

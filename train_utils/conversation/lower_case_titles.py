@@ -9,11 +9,13 @@ from train_utils.conversation.message_words import (
     Unknown,
 )
 from train_utils.conversation.title_contexts import JOINED, NO_LOWER_TITLE
+from train_utils.conversation.unknown_words import NO_LAST, NO_PART
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention
 from train_utils.prompts.near_titles import key_of
 
 _PRAISED_LENGTH = 4  # of a title in one word before a judgment
+_CLAUSAL = set(str.split("that that's thats this i im i'm you u we they he she it its it's"))
 _OF_SOMEBODY = set(
     str.split(
         "my your his her our their its how when what that this these those all every some both it him them em with in"
@@ -38,6 +40,10 @@ def in_lower_case(msg: MessageWords, position: int) -> Annotation | None:
     common = telling and msg.common[telling[0]] and not (joined and joined.end() in msg.exact)
     if not telling or common or any(msg.covered[at] or msg.noun[at] for at in inside):
         return None
+    if _CLAUSAL.intersection(msg.text[start:end].split()):
+        return None  # "thats my kind of thing"
+    if NO_LOWER_TITLE.intersection(msg.words[at].key for at in telling[-1:]):
+        return None  # "films like the latter"
     least = _PRAISED_LENGTH if start in msg.contexts.enumerated else NAME_LENGTH
     if len(telling) == 1 and len(msg.words[telling[0]].key) < least:
         return None
@@ -45,7 +51,7 @@ def in_lower_case(msg: MessageWords, position: int) -> Annotation | None:
     begins = len(telling) == 1 and len(key) >= WORD_LENGTH
     if items := msg.near.items(key) or (msg.near.begun(key) if begins else ()):
         return Annotation(start, end, Mention(start, end, items))
-    return Annotation(start, end, Unknown(msg.text[start:end][:SHOWN]))
+    return None if msg.near.nearest(key) else Annotation(start, end, Unknown(msg.text[start:end][:SHOWN]))
 
 
 def _enumerated_end(msg: MessageWords, start: int) -> int:
@@ -53,6 +59,8 @@ def _enumerated_end(msg: MessageWords, start: int) -> int:
     end, first, last, least = msg.contexts.enumerated.get(start, (0, 0, 0, 0))
     words = msg.text[start:end].lower().split()
     if len(words) > 1 and words[-1] in COMMON_WORDS:  # "Heat, Fargo and surprise me"
+        return 0
+    if words and (words[0] in NO_PART or words[-1] in NO_LAST):  # "Heat, Fargo... love that quiet sort of stuff"
         return 0
     return end if sum(first <= at < last for at in msg.exact) >= least else 0
 

@@ -192,6 +192,8 @@ class RequestReader:
         for find in (self._ranges.find, self._categories.find_names, self._categories.find_meanings):
             found += find(masked(plain, found))
         found.sort(key=lambda annotation: annotation.start)
+        if not is_only_number(plain):
+            found = sorted([*found, *self._titles.find_unknown(plain, found)], key=lambda annotation: annotation.start)
         found = [
             entry
             for at, entry in enumerate(found)

@@ -170,6 +170,22 @@ INFORMATION_ON_TITLE = _compiled(
     r"(^|[.!?]\s|\b((?<!and\s)so(?!\s(was|is)\b)|and|but|hey|say),?\s)INFORMATION_ON_TITLE "
     r"((the|a|this|that) )?((movie|film|classic|picture|one) )?((called|named) )?[\"']?$"
 )
+# Whether the catalog has a title.
+_AVAILABLE = _table(
+    {
+        "u got [Inception]?": (
+            r"\b(you|u|ya|ye|y'?all) ((do not|don'?t|really|also) )?(have|got) TITLE(,? (or|and) TITLE)*\s*(\?|$)"
+        ),
+        "got [Up] or [Dune] on here": r"\b(got|have) TITLE(,? (or|and) TITLE)* (on|in) (here|there)\b",
+        "[Dune], is that on here?": (
+            r"TITLE,? (is (that|it)|are (they|those|these)) (on|in) (here|there|(your|the|this) list)\b"
+        ),
+        "[Dune] maybe you do not have?": (
+            r"TITLE,? (maybe |perhaps )?(do )?(you|u) (do )?(not |don'?t )?(have|get)( am| it| that)?\s*(\?|$)"
+        ),
+    }
+)
+AVAILABLE = _AVAILABLE.compiled()
 _ASKED_OF_TITLE = _table(
     {
         "is [Titanic] sad?": (

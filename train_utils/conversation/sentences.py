@@ -97,6 +97,8 @@ def _informs(reading: _Reading) -> bool:
         for title in reading.titles
     ):
         return True
+    if reading.titles and len(reading.titles) == len(reading.inside) and patterns.AVAILABLE.search(text):
+        return True
     return bool(
         reading.titles
         and patterns.QUERY.match(text)
@@ -214,6 +216,9 @@ def sentences_of(
         for start, end in zip(cuts, cuts[1:], strict=False)
         if end > start
     ]
+    for at, (one, after) in enumerate(pairwise(sentences), 1):
+        if one.informs and one.names and after.asks and _is_topic(plain, after):  # "Have you got Dune? Up?"
+            sentences[at] = replace(after, asks=False, informs=True)
     # "Which one? Yes! Heat.": what follows an exclamation is the answer as well.
     beyond = [
         (one, after)

@@ -132,10 +132,10 @@ def statements_of(message: AnnotatedMessage) -> Statements:
         match annotation.value:
             case Mention():
                 last_kind = _add_title(stated, message, position, last_kind)
-            case _ if informs:
-                continue  # a question about the catalog states nothing else
             case Unknown(text=name):
                 stated.unknown.append(name)
+            case _ if informs:
+                continue  # a question about the catalog states nothing else
             case CategoryLimit(category, most):
                 stated.limits[category] = most
             case Range() as entry:

@@ -48,6 +48,7 @@ from train_utils.conversation.title_evidence import (
     of_errors,
     of_words,
 )
+from train_utils.conversation.unknown_titles import find_unknown
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention, NamedTitles
 from train_utils.prompts.near_titles import NearTitles, Word, key_of, words_of
@@ -122,6 +123,16 @@ class TitleReader:
             text: what `plain_text` returned.
         """
         return _Search(text, self.find_exact(text), self._near, self._renown).run()
+
+    def find_unknown(self, text: str, found: Sequence[Annotation]) -> list[Annotation]:
+        """Return the titles that the catalog lacks among the words of a message that no annotation explains.
+
+        Args:
+            text: what `plain_text` returned.
+            found: the annotations of the message.
+        """
+        titles = [entry for entry in found if isinstance(entry.value, (Mention, Unknown))]
+        return find_unknown(MessageWords.of(text, titles, self._near), found)
 
     def find_exact(self, text: str) -> list[Annotation]:
         """Return the titles that a message writes as the catalog does, in its order."""

@@ -35,6 +35,7 @@ _ERRORS = ((16, 3), (9, 2), (5, 1))
 # Characters that stay right at the beginning or the end of a key, and of a long one.
 _AFFIX, _LONG_AFFIX, _LONG = 2, 3, 9
 _LEAST = 3  # characters of a key
+_LEAST_PART = 8  # characters of a key that only the beginning or the end of a title has
 _LEAST_ALONE = 4  # of a word that stands for the title that it is in
 _REMEMBERED = 1000  # keys whose nearest title is kept: the conversations of a day repeat themselves
 _NOT_LETTERS = re.compile(r"\D+")
@@ -163,6 +164,18 @@ class NearTitles:
         """Return the item whose title of several words has this word, which no other title has; () for none."""
         unique = len(key) >= _LEAST_ALONE and self._indexes["word"].only(key)
         return self._indexes["among"].get(key) if unique else ()
+
+    def has_word(self, key: str) -> bool:
+        """Return whether a title has this word."""
+        return key in self._indexes["word"]
+
+    def is_part(self, key: str) -> bool:
+        """Return whether a title begins or ends with a long key, where not all of it is written."""
+        if len(key) < _LEAST_PART:
+            return False
+        begun = (other for _, other in self._by_affix.get(key[:_LONG_AFFIX]))
+        ended = (other for _, other in self._by_affix.get("-" + key[-_LONG_AFFIX:]))
+        return any(other.startswith(key) for other in begun) or any(other.endswith(key) for other in ended)
 
     def nearest(self, key: str) -> tuple[int, tuple[int, ...]] | None:
         """Return (errors, items) of the title that differs from a key by the fewest typing errors; None for none.
