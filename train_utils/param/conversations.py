@@ -21,6 +21,7 @@ SPLITS = (
     "visitors8",
     "held_out",
     "unread",
+    "unread2",
 )
 
 
