@@ -12,12 +12,28 @@ from train_utils.catalog import Catalog
 from train_utils.conversation.lexicon import NO_TITLE, NOUNS, any_of
 from train_utils.conversation.numerals import NUMBER
 from train_utils.conversation.phrases import Phrases
+from train_utils.conversation.unknown_words import FIRST_NAMES
 
+# What does not follow a first name ("with grace and style").
+_NO_SURNAME = "and, or, but, in, on, at, of, to, for, with, as, is, was, the, a, an, please, too, if, that, who"
+# What may follow "films by" and makes none.
+_NO_MAKER = """
+    the, this, that, these, those, some, your, their, which, what, genre*, year*, decade*, date, rating*, score,
+    popularity, title*, name, category, mood, theme, order, length, country, language, age, number, vote*, taste,
+    then, tonight, tomorrow, today, noon, midnight, dinner, lunch, bedtime, monday, tuesday, wednesday, thursday,
+    friday, saturday, sunday, itself, himself, herself, myself, yourself, themselves, ourselves, chance, accident,
+    mistake, heart, default, request, users, people, others, anyone, anybody, someone, somebody, everyone, email, mail,
+    means, hand, side
+"""
 _NAMES = {
     "ITEM": rf"(?:{any_of(NOUNS)}|{any_of('something, anything, nothing, stuff, everything')})",
     # A capitalized word.
     "NAME": rf"(?!(?:{'|'.join(sorted(NO_TITLE))})\b)(?-i:[A-Z][a-z]+)",
     "SURNAME": "(?-i:[A-Z][a-z]+)",
+    # In any case: "tom hanks", "robert de niro".
+    "PERSON": rf"(?:{'|'.join(sorted(FIRST_NAMES))})\s+(?!{any_of(_NO_SURNAME)}\b)[a-z][\w'-]+",
+    # A word after "by" that is no order, time or other thing: "kubrick", "pixar".
+    "MAKER": rf"(?!{any_of(_NO_MAKER)}\b)[a-z][a-z'-]{{3,}}",
     "NUMBER": NUMBER,
     "TIME": any_of("minute, minutes, min, mins, hour, hours, hr, hrs, h"),
     "BOUND": any_of(
@@ -84,8 +100,8 @@ KINDS = (
         r"direct|actor|cast\b|star\b|author|writer|creator|studio",
         {
             "directed by": r"\b(directed|written|filmed) by\b|\bstarring\b",
-            "films by Spielberg": r"(\bITEM|TITLE) by NAME",
-            "a [comedy] with Jim Carrey": r"(\bITEM|TITLE|^|\b(not|but|and|only)|,)\s*\bwith NAME SURNAME",
+            "films by Spielberg": r"(\bITEM|TITLE) by (NAME|MAKER)",
+            "a [comedy] with Jim Carrey": (r"(\bITEM|TITLE|^|\b(not|but|and|only)|,)\s*\bwith (NAME SURNAME|PERSON)"),
             "the same director": (
                 r"\b(same|famous|favou?rite|female|male) (director|actor|actress|cast|filmmaker|lead)s?\b"
             ),
