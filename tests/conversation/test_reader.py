@@ -122,6 +122,8 @@ def test_a_request_is_read(text, filled):
         ("What is 12 times 7?", {}),
         ("Tom has 5 apples and buys 3 more. How many apples does he have?", {}),
         ("Who directed Heat?", {"about": ["Heat"]}),
+        ("who directed heat", {"about": ["Heat"]}),
+        ("what genre is heat?", {"about": ["Heat"]}),
         ("Write a poem about the sea.", {}),
         ("thanks!", {}),
     ],

@@ -84,6 +84,8 @@ _FRAMED = Phrases(
             r"(hours?|minutes|half|copy|tape|dvd|end(ing)?|fan|rest|all|much|appeal|point|hype|fuss) "
             r"(of|around|about|over)"
         ),
+        "who directed": r"who (all )?(directed|wrote|filmed|(starr(ed|ing)|stars|plays?|played|acts?|acted) in)",
+        "what genre is": r"(what|which) (genre|year|kind of NOUNS) (is|was)",
         "still not over": r"still not over",
         "a crush on": r"(crush|money( back)?) (on|for)",
         "the same story as": r"(story|stories|movies?|films?|comedy|drama|thriller|western|romance),? as",
