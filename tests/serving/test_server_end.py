@@ -20,6 +20,12 @@ from train_utils.serving.listener import bind, reserve
 from train_utils.serving.server import run_server
 
 FORK = multiprocessing.get_context("fork")
+# What a terminal leaves to a program; a suite in the background ignores some, which its processes would inherit.
+AS_IN_A_TERMINAL = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,
+    signal.SIGINT: signal.default_int_handler,
+}
 
 
 def app_that_waits(go_on) -> FastAPI:
@@ -43,8 +49,8 @@ def serving(errors: Path, ignored: tuple[int, ...] = ()) -> Iterator[tuple]:
     port = listener.getsockname()[1]
 
     def serve() -> None:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
+        for number, handler in AS_IN_A_TERMINAL.items():
+            signal.signal(number, signal.SIG_IGN if number in ignored else handler)
         sys.stderr = errors.open("w", buffering=1)
         run_cli(lambda: run_server(app_that_waits(go_on), listener, "127.0.0.1", port))
 
