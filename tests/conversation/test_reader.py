@@ -124,6 +124,7 @@ def test_a_request_is_read(text, filled):
         ("Who directed Heat?", {"about": ["Heat"]}),
         ("who directed heat", {"about": ["Heat"]}),
         ("what genre is heat?", {"about": ["Heat"]}),
+        ("What kind of movie is Heat?", {"about": ["Heat"]}),
         ("Write a poem about the sea.", {}),
         ("thanks!", {}),
     ],

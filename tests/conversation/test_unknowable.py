@@ -50,6 +50,7 @@ def test_a_wish_that_the_catalog_cannot_know_is_named(text, names):
         "films by genre please",
         "a comedy by tonight",
         "films by the decade",
+        "a comedy by night",
         "three films to watch with paul",
         "a comedy by Friday please",
         "Heat with Al Pacino was great, three like it",

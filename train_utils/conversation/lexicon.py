@@ -148,7 +148,8 @@ explain, how many, what does, do you speak, do you like, who directed, who plays
 who made, who wrote, what won, which won, which one won, which of them won, which of those won, which film won, what
 film won, which movie won, what movie won, difference between, what is the plot, what's the plot, what is it about, when
 was, when did, how long is, tell me about, who won, who is, who was, where can i stream, where can i watch, where to
-watch, name of the, what year, which year, what genre is, what genre was, which genre is, which actor, what actor,
+watch, name of the, what year, which year, what genre is, what genre was, which genre is, which genre was,
+what kind of movie is, what kind of movie was, what kind of film is, what kind of film was, which actor, what actor,
 which actress, which director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a
 joke, translate, calculate, solve, what's the weather, what is the capital
 """

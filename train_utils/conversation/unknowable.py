@@ -20,7 +20,8 @@ _NO_SURNAME = "and, or, but, in, on, at, of, to, for, with, as, is, was, the, a,
 _NO_MAKER = """
     the, this, that, these, those, some, your, their, which, what, genre*, year*, decade*, date, rating*, score,
     popularity, title*, name, category, mood, theme, order, length, country, language, age, number, vote*, taste,
-    then, tonight, tomorrow, today, noon, midnight, dinner, lunch, bedtime, monday, tuesday, wednesday, thursday,
+    then, tonight, tomorrow, today, noon, midnight, dinner, lunch, bedtime, night, morning, evening, weekend,
+    monday, tuesday, wednesday, thursday,
     friday, saturday, sunday, itself, himself, herself, myself, yourself, themselves, ourselves, chance, accident,
     mistake, heart, default, request, users, people, others, anyone, anybody, someone, somebody, everyone, email, mail,
     means, hand, side
@@ -31,7 +32,7 @@ _NAMES = {
     "NAME": rf"(?!(?:{'|'.join(sorted(NO_TITLE))})\b)(?-i:[A-Z][a-z]+)",
     "SURNAME": "(?-i:[A-Z][a-z]+)",
     # In any case: "tom hanks", "robert de niro".
-    "PERSON": rf"(?:{'|'.join(sorted(FIRST_NAMES))})\s+(?!{any_of(_NO_SURNAME)}\b)[a-z][\w'-]+",
+    "PERSON": rf"{any_of(', '.join(FIRST_NAMES))}\s+(?!{any_of(_NO_SURNAME)}\b)[a-z][\w'-]+",
     # A word after "by" that is no order, time or other thing: "kubrick", "pixar".
     "MAKER": rf"(?!{any_of(_NO_MAKER)}\b)[a-z][a-z'-]{{3,}}",
     "NUMBER": NUMBER,

@@ -43,39 +43,43 @@ def of_content(msg: MessageWords, lower: Sequence[str], position: int, length: i
         closing: what counts that is after them.
     """
     words, article = lower[position : position + length], not msg.words[position].key
-    told = words[article:]
-    if not told or told[0] in NO_FIRST or told[-1] in NO_TITLE or _is_of_film(told):
+    content = words[article:]
+    if not content or content[0] in NO_FIRST or content[-1] in NO_TITLE or _is_of_film(content):
         return None
     if words[-1] in NO_LAST and words != ["the", "thing"] or _ADVERB.fullmatch(words[-1]):
         return None
-    if all(word.isdecimal() or word in _NUMBERS for word in told) or len(told) == 1 and told[0] in NO_LOWER_TITLE:
+    if (
+        all(word.isdecimal() or word in _NUMBERS for word in content)
+        or len(content) == 1
+        and content[0] in NO_LOWER_TITLE
+    ):
         return None
     uncommon = [weight for weight in msg.weights[position : position + length] if weight]
     rare = max(uncommon, default=0.0) > 1
-    if told[-1] in PEOPLE and (not rare or len(told) == 1) or not uncommon and length == 1:
+    if content[-1] in PEOPLE and (not rare or len(content) == 1) or not uncommon and length == 1:
         return None
     value = _INDEFINITE if words[0] in ("a", "an") else 0.0
     if uncommon:
         value += (_RARE if rare else _EVERYDAY) + min(_MOST_FURTHER, _FURTHER * (len(uncommon) - 1))
     if _is_name(msg, position, length, closing):
-        return value + _CAPITAL + _of_form(msg, told, position, length, is_name=True)
-    if not article and is_verb(told[0]):
+        return value + _CAPITAL + _of_form(msg, content, position, length, is_name=True)
+    if not article and is_verb(content[0]):
         value += _VERBAL
-    if sum(word not in CONNECTING for word in told) > _LONG:
+    if sum(word not in CONNECTING for word in content) > _LONG:
         value += _LENGTHY
-    return value + _of_form(msg, told, position, length, is_name=False)
+    return value + _of_form(msg, content, position, length, is_name=False)
 
 
-def _is_of_film(told: Sequence[str]) -> bool:
+def _is_of_film(content: Sequence[str]) -> bool:
     """Return whether words have a part of films or somebody of film in them: "hitchcock's vertigo"."""
-    return not FILM_WORDS.isdisjoint(word.removesuffix("'s") for word in told)
+    return not FILM_WORDS.isdisjoint(word.removesuffix("'s") for word in content)
 
 
-def _of_form(msg: MessageWords, told: Sequence[str], position: int, length: int, is_name: bool) -> float:
+def _of_form(msg: MessageWords, content: Sequence[str], position: int, length: int, is_name: bool) -> float:
     """Return what the form of words counts, without their article: English leaves only some nouns without one."""
-    last, phrase, article = told[-1], len(told) > 1, len(told) < length
+    last, phrase, article = content[-1], len(content) > 1, len(content) < length
     weights = msg.weights[position : position + length]
-    value = _PARTICIPLE if told[0].endswith("ed") and not article else 0.0
+    value = _PARTICIPLE if content[0].endswith("ed") and not article else 0.0
     if last.endswith("s") and not last.endswith("ss"):
         if weights[-1] > 1:
             return value + (_RARE_PLURAL if article or phrase else 0.0)
@@ -84,7 +88,7 @@ def _of_form(msg: MessageWords, told: Sequence[str], position: int, length: int,
         return value + _MASS
     if article or not any(weights):
         return value
-    return value + (_BARE_PHRASE if "of" in told[1:-1] and weights[0] and "a" not in told else _BARE)
+    return value + (_BARE_PHRASE if "of" in content[1:-1] and weights[0] and "a" not in content else _BARE)
 
 
 def _is_name(msg: MessageWords, position: int, length: int, closing: float) -> bool:

@@ -105,8 +105,8 @@ def trained_rows(layer: nn.Module) -> tuple[torch.Tensor, torch.Tensor] | None:
 class CoupledRows:
     """Input rows of trained tokens that also take the steps of the output rows of the same tokens.
 
-    A choice has a gradient for the output row of every item, but only for the input rows of the items that are read. So
-    input rows learn more slowly, though both say with which items an item is consumed. Output rows start at half the
+    A choice has a gradient for the output row of every item, but only for the input rows of the items that are read,
+    though both say with which items an item is consumed. LOG.md has what it brings. Output rows start at half the
     length of input rows (`_OUTPUT_SCALE`), so their steps count twice.
 
     Args:

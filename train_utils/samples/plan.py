@@ -155,7 +155,7 @@ def _list_length(config: SampleConfig, rng: random.Random) -> int:
     """Draw the number of items to request; see `SampleConfig.list_ratio`.
 
     Half of the lists have the full length, as the tests request it. A tokenizer that splits numbers into digits writes
-    10 as 1 and 0: where requests for 10 are rare beside those for 1, the model answers them with one item.
+    10 as 1 and 0: where requests for 10 are rare against those for 1, the model answers them with one item.
     """
     if rng.random() >= config.list_ratio:
         return 1
