@@ -347,6 +347,7 @@ def test_links_that_are_no_web_addresses_are_left_out_and_titles_are_spoken_as_e
     script = "values => import('/dom.js').then(dom => values.map(dom.webAddress))"
     assert page.evaluate(script, addresses) == ["", "", "https://example.org/a", "", "", ""]
     titles = ["Lion King, The", "Avventura, L'", "red moon", "A, B", "Now and Then, an", ", The", "City, das"]
+    titles += ["Ice Storm, The (1)", "Cape Fear (1)", "Fahrenheit (451)"]
     script = "titles => import('/titles.js').then(({spoken}) => titles.map(spoken))"
     assert page.evaluate(script, titles) == [spoken_title(title) for title in titles]
 

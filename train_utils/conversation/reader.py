@@ -29,6 +29,7 @@ from train_utils.conversation.statements import AnnotatedMessage, Statements, ca
 from train_utils.conversation.title_judgments import judgment_of_last_message
 from train_utils.conversation.title_questions import title_in_question
 from train_utils.conversation.title_reader import TitleReader, is_joined
+from train_utils.conversation.title_years import TitleYears
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
 from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
 
@@ -146,7 +147,7 @@ class RequestReader:
         self._named = titles
         self._titles = TitleReader(titles, catalog.popularity)
         self._categories = CategoryReader(catalog.categories, encoder)
-        self._ranges = RangeReader(catalog.numeric_attributes)
+        self._ranges, self._years = RangeReader(catalog.numeric_attributes), TitleYears(catalog)
         self._unknown_kinds = kinds_unknown_to(catalog)
         self._names = frozenset(catalog.categories)
 
@@ -165,7 +166,7 @@ class RequestReader:
         if catalog.categories.keys() != self._names:
             reader._names = frozenset(catalog.categories)
             reader._categories = self._categories.changed(catalog.categories)
-        reader._ranges = RangeReader(catalog.numeric_attributes)
+        reader._ranges, reader._years = RangeReader(catalog.numeric_attributes), TitleYears(catalog)
         return reader
 
     def prepare(self) -> None:
@@ -183,7 +184,7 @@ class RequestReader:
         titles = [] if is_only_number(plain) else self._titles.find(plain)
         if not is_english(masked(plain, [*titles, *self._categories.find_names(masked(plain, titles))])):
             return self._without_words(plain)
-        titles = [title for title in titles if not is_idiom(plain, title)]
+        titles = [self._years.with_year(plain, title) for title in titles if not is_idiom(plain, title)]
         found = [title for title in titles if not self._is_category(plain, title) or is_joined(plain, title, titles)]
         named = {entry.value.items for entry in found if isinstance(entry.value, Mention)}
         kept = {entry.start for entry in found}

@@ -122,6 +122,8 @@ _LEAST = 5  # letters of a word that may be one of them
 _WORD = re.compile(r"(?<![\w'])[a-z]+(?![\w'])|(?:\A|(?<=[.!?] ))[A-Z][a-z]+(?![\w'])")
 _DRAWN_OUT = re.compile(r"(?<![\w'])(?=\w*([a-z])\1\1)[A-Za-z]+(?![\w'])|\b[Yy]ess\b")
 _REPEATED = re.compile(r"([a-z])\1{2,}|(?<=[Yy]e)ss\b")
+# What is written with the same letter several times: "Rocky III", "RRR", "www".
+_NOT_DRAWN_OUT = re.compile(r"[ivx]+|(\w)\1+", re.IGNORECASE)
 _DIGIT_WORD = re.compile(r"(?<![\w'])(?=[a-z]*\d)[a-z\d]{2,7}(?![\w'])")
 
 
@@ -140,6 +142,8 @@ def with_words_repaired(text: str) -> str:
 
 def _shortened(match: re.Match[str]) -> str:
     """Return a word that is drawn out in its usual spelling: "sooo", "goooood"."""
+    if _NOT_DRAWN_OUT.fullmatch(match[0]):
+        return match[0]
     double = _REPEATED.sub(lambda run: 2 * run[0][0], match[0])
     single = _REPEATED.sub(lambda run: run[0][0], match[0])
     return double if double.lower() in COMMON_WORDS or double.lower() in EVERYDAY_WORDS else single

@@ -48,6 +48,7 @@ from train_utils.conversation.title_evidence import (
     of_errors,
     of_words,
 )
+from train_utils.conversation.title_times import ends_range, is_time
 from train_utils.conversation.unknown_titles import find_unknown
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention, NamedTitles
@@ -56,18 +57,6 @@ from train_utils.prompts.near_titles import NearTitles, Word, key_of, words_of
 _MOST_LOOKUPS = 400  # searches for typing errors per message, each tens of microseconds for 20,000 titles
 _DOT = re.compile(r"\. ?")
 _ABBREVIATED = {"doctor", "mister", "mrs", "ms", "saint", "versus", "vol", "pt"}  # keys of words that end in a dot
-# "for my daughter, 7."
-_AGED = re.compile(
-    r"\b(?:sons?|daughters?|kids?|boys?|girls?|nephews?|nieces?|grand\w+|child|children|brother|sister|cousin|toddler"
-    r"|(?:he|she)(?:'s| is)|aged?)"
-    r"(?:,? (?:who is|she is|he is|aged?))?,? \(?$",
-    re.IGNORECASE,
-)
-_DAY = re.compile(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day|christmas|halloween|easter", re.IGNORECASE)
-_ON_DAY = re.compile(
-    r"\b(?:before|on|by|until|till|this|next|last|every|for|since|after|come|it's|is) $", re.IGNORECASE
-)
-_MEANT = re.compile(r" (?:i|we) mean", re.IGNORECASE)  # "by Friday I mean the film"
 # "home alone 7" is not "Home Alone"
 _SEQUEL = re.compile(
     r" (?:part )?(?:[2-9]|ii|iii|iv)\b"
@@ -202,7 +191,7 @@ class _Search:
         if exact:
             if is_in_name(self.msg, position, exact, named) or is_first_name(self.msg, position, exact):
                 return None
-            if self._is_phrase(position, joined, exact) or self._is_age(exact) or self._is_date(position, exact):
+            if self._is_phrase(position, joined, exact) or is_time(self.msg, position, exact, joined):
                 return None
             return longer_name(self.msg, position, exact, named) if self.msg.mixed else self._or_sequel(exact)
         unknown = unknown_at(self.msg, position, named) if self.msg.mixed else None
@@ -220,20 +209,6 @@ class _Search:
             if sequel
             else exact
         )
-
-    def _is_age(self, exact: Annotation) -> bool:
-        """Return whether a title that is a number says how old somebody is."""
-        text, start = self.msg.text, exact.start
-        return text[start : exact.end].isdecimal() and bool(_AGED.search(text, max(0, start - 24), start))
-
-    def _is_date(self, position: int, exact: Annotation) -> bool:
-        """Return whether a title that is a day says when something is: "before Friday", "halloween! five slashers"."""
-        text, start = self.msg.text, exact.start
-        if not _DAY.fullmatch(text, start, exact.end):
-            return False
-        if _ON_DAY.search(text, max(0, start - 24), start):
-            return not _MEANT.match(text, exact.end)
-        return 0 <= before(self.msg, position, False) < NAMED and after(self.msg, start, exact.end) < MOST_AFTER - 1
 
     def _after_quote(self, start: int) -> bool:
         return self.msg.text[start - 1 : start] in ('"', "'") and start - 1 in self.msg.contexts.named
@@ -299,6 +274,8 @@ class _Search:
             if -MOST_AFTER <= evidence < 0 and 0 <= context < NAMED and words and is_expressed(self.msg, start, end):
                 evidence += EXPRESSED
             for items, weight in spelled:
+                if weight < 0 and self._cuts_title(start, end):
+                    continue  # "Ghost and Mrs. Doubtfire" begins as "The Ghost and Mrs. Muir" does
                 if not run[0].key and not self.msg.near.has_article(items):
                     weight += OTHER_ARTICLE
                 renown = self.renown.of(items, words)
@@ -334,7 +311,9 @@ class _Search:
         if items := near.items(key):
             words = self.msg.words[position : position + length]
             yield items, _further(words) if near.is_whole(key) else SHORTENED
-        if items := near.of_series(key, self.lower):
+        word = self.lower[self.msg.words[position].start : self.msg.words[position].end]
+        is_number = length == 1 and key.isdigit() and word.strip("ivx")  # "another 2", and not "II" or "part 2"
+        if not is_number and (items := near.of_series(key, self.lower)):
             yield items, OF_SERIES
         if length > 1:
             if items := near.shortened(key):
@@ -342,10 +321,9 @@ class _Search:
             if self._is_first_part(position + length - 1) and (items := near.items(key.removesuffix("1"))):
                 yield items, 0.0  # "godfather 1"
         elif items := near.numbered(key) or near.initials(key):
-            yield items, 0.0
-        elif items := near.numbered(
-            self.msg.text[self.msg.words[position].start : self.msg.words[position].end].lower()
-        ):
+            if not ends_range(self.msg, position):
+                yield items, 0.0
+        elif items := near.numbered(word):
             yield items, NUMERIC
         elif len(key) >= WORD_LENGTH and (items := near.begun(key)):
             yield items, 0.0 if near.is_whole(key) else SHORTENED
@@ -366,6 +344,10 @@ class _Search:
             and weights[position - 1] >= RARE
             and not self.msg.covered[position - 1]
         )
+
+    def _cuts_title(self, start: int, end: int) -> bool:
+        """Return whether words end within a title, after them, that the message writes as the catalog does."""
+        return any(start < at < end < title.end for at, title in self.msg.exact.items())
 
     def _is_first_part(self, position: int) -> bool:
         """Return whether a word numbers a title as the first of its series: "godfather 1", not "heat one more time"."""

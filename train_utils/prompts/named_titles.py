@@ -17,6 +17,7 @@ _WHOLE, _OTHER, _BARE = range(3)  # kinds of forms of a title
 _FIRST = 4  # length of the prefix by which titles are looked up
 _YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
 _ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
+_NUMBER = re.compile(r" \([1-9][0-9]?\)$")
 _PARENTHESES = re.compile(r"\s*\(([^()]*[^\W\d_][^()]*)\)$")
 _SUBTITLE = re.compile(r"(?:\s+or)?\s*:\s+|\s+-\s+")
 _ABBREVIATION = re.compile(r"^((?:\w\.){2,}) ")
@@ -27,6 +28,8 @@ _WITHOUT_APOSTROPHES = _COMMON | {word.replace("'", "") for word in _COMMON}  # 
 _CONNECTING = frozenset(str.split("of the a an and in on to for"))
 _JOINER = 6  # characters between two titles of an enumeration
 _NEAR = 24  # characters before a title that tell whether it is one
+_LONG_PHRASE = 5  # spaces; so many words in the order of a title are no coincidence
+_ENDS_LIST = re.compile(r"\s*(?:[.,;!?\n]|->|$)|\s(?:please|were|are|was|is)\b", re.IGNORECASE)  # "Fargo and M were"
 _LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
 # After these a common word is a title, and after those a capital is no sign of one.
 _BEFORE_TITLE = re.compile(
@@ -118,7 +121,7 @@ class _Form(NamedTuple):
         item: the item.
         kind: `_WHOLE`, `_OTHER`, or `_BARE`: a title without the article at its end, which then is what the form means.
         form: the form.
-        title: the whole title.
+        title: the whole title, which other items may share.
     """
 
     item: int
@@ -275,15 +278,19 @@ class NamedTitles:
 def _forms_of(item: int, title: str) -> Iterator[tuple[str, _Form]]:
     """Yield (lower-case form, entry) of a title."""
     whole = _plain(title).strip()
+    shared = unnumbered(whole)
     keys = {_lower(whole), ""}
     if whole:
         yield _lower(whole), _Form(item, _WHOLE, whole, whole)
-    for form in _other_forms(whole):
+    if shared != whole:
+        keys.add(_lower(shared))
+        yield _lower(shared), _Form(item, _WHOLE, shared, whole)
+    for form in _other_forms(shared):
         if (key := _lower(form)) not in keys:
             keys.add(key)
-            yield key, _Form(item, _OTHER, form, whole)
-    if moved := _ARTICLE_LAST.match(whole):
-        yield _lower(moved[1]), _Form(item, _BARE, moved[1], whole)
+            yield key, _Form(item, _OTHER, form, shared)
+    if moved := _ARTICLE_LAST.match(shared):
+        yield _lower(moved[1]), _Form(item, _BARE, moved[1], shared)
 
 
 def _with_lengths(lengths: Mapping[str, list[int]], keys: Iterable[str]) -> dict[str, list[int]]:
@@ -314,8 +321,10 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     if _is_apart(before, after) and not possessive and not opens and not verb:
         return True
     if not single:
-        return bool(words == form or named or not _is_common(words))
-    if len(form) == 1 or possessive:
+        return bool(words == form or named or not _is_common(words) or words.count(" ") >= _LONG_PHRASE)
+    if len(form) == 1:
+        return joined and words == form and bool(_ENDS_LIST.match(text, end))
+    if possessive:
         return False
     if named and len(form) > 2 and words.lower() not in COMMON_WORDS:
         return True
@@ -361,8 +370,14 @@ def _with_digits(title: str) -> str:
     return " ".join(_DIGITS.get(word.lower(), word) for word in title.split(" "))
 
 
+def unnumbered(title: str) -> str:
+    """Return a title without the number that preprocessing appends where several items share it: "Cape Fear (1)"."""
+    return _NUMBER.sub("", title)
+
+
 def spoken_title(title: str) -> str:
-    """Return a title as people say it: "Lion King, The" becomes "The Lion King"."""
+    """Return a title as people say it: "Lion King, The" becomes "The Lion King", and "Cape Fear (1)" "Cape Fear"."""
+    title = unnumbered(title)
     match = _ARTICLE_LAST.fullmatch(title)
     if match is None:
         return title

@@ -16,6 +16,7 @@ from rapidfuzz.distance import OSA
 
 from train_utils.key_index import KeyIndex
 from train_utils.prompts.common_words import COMMON_WORDS
+from train_utils.prompts.named_titles import unnumbered
 from train_utils.prompts.remembered import Remembered
 from train_utils.prompts.templates import in_words
 
@@ -46,6 +47,7 @@ _PARENTHESES = re.compile(r"\s*\(([^()]*)\)")
 _SUBTITLE = re.compile(r"\s*:\s+|\s+-\s+|,\s+or\s+|\s+or:\s+")
 _COMMA = re.compile(r",\s+")
 _NUMERAL = re.compile(r" (?:[IVX]+|\d+)$")
+_CONTINUED = {"and", "&", "or", "of"}  # no title ends so, not even half of one
 _KINDS = str.split("whole part head subtitle number initials end word among begin first")
 _SPELLED = ("whole", "part")  # kinds of keys whose misspellings are read
 _COMPANY = re.compile(r"\s+and\s+(?:the|his|her|an?)\s+|\s+the\s+", re.IGNORECASE)
@@ -288,12 +290,12 @@ def _keys(title: str) -> Iterator[tuple[str, str]]:
 
 def _subtitled(title: str) -> list[str]:
     """Return what is before the subtitle of a title, and its subtitles."""
-    return _SUBTITLE.split(_YEAR.sub("", title))
+    return _SUBTITLE.split(_YEAR.sub("", unnumbered(title)))
 
 
 def _whole_forms(title: str) -> Iterator[str]:
     """Yield a title, without its year, without and in its parentheses."""
-    short = _YEAR.sub("", title)
+    short = _YEAR.sub("", unnumbered(title))
     for form in (short, _PARENTHESES.sub("", short), *_PARENTHESES.findall(short)):
         yield _ARTICLE_LAST.sub(r"\1", form)
 
@@ -312,7 +314,7 @@ def _ends(form: str) -> Iterator[str]:
     listed = form.split()
     for length in range((len(listed) + 1) // 2, len(listed)):
         for part in (listed[:length], listed[-length:]):
-            if _is_telling(part):
+            if _is_telling(part) and part[-1].lower() not in _CONTINUED:
                 yield " ".join(part)
 
 
