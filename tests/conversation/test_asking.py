@@ -123,6 +123,18 @@ def test_aversions_reject_a_category(text, without):
     assert change.without == without and not change.only
 
 
+@pytest.mark.parametrize(
+    "refusal", ["skip the", "skip", "pass on the", "hard pass on", "not a fan of", "avoid", "I hate"]
+)
+@pytest.mark.parametrize(
+    ("request_", "liked", "only"), [("4 westerns like Heat", [4], ("Western",)), ("five comedies", [], ("Comedy",))]
+)
+def test_a_refusal_with_an_object_is_not_about_what_is_before_it(refusal, request_, liked, only):
+    change = READER.read(f"{request_}, {refusal} musicals")
+    assert ([items[0] for items in change.liked], change.disliked) == (liked, ())
+    assert (change.only, change.without) == (only, ("Musical",))
+
+
 def test_what_is_wanted_now_is_not_covered_by_the_refusal_before_it():
     change = READER.read("I'm done with westerns, comedies now")
     assert (change.only, change.without) == (("Comedy",), ("Western",))

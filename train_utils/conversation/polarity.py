@@ -73,7 +73,7 @@ _REJECTING = Phrases(
             r"(which ((?!(no|not|nothing|never|but)\b)\w+ ){0,5}?"
             r"|((?!(no|not|nothing|never|nor|and|but|or)\b)\w+,? ){0,2}?)(FILLERS ){0,4}?NEGATING_AFTER(?!\w)"
         ),
-        "films? no thanks": r"(NOUNS\s*\?\s*)?REFUSALS\b",
+        "films? no thanks": r"(NOUNS\s*\?\s*)?REFUSALS\b(?! mind\b)",
         "and I'm out": r"LEAVING",
         "movies really depress me": r"(NOUNS )?(\w+ly )?TROUBLING(e?s|ed)? (me|us|him|her|them)\b",
         "free please": r"free\s*(?=[.,;!?]|$|(please|pls|zone|night|evening)\b)",
@@ -110,6 +110,14 @@ _NEGATING_AFTER = re.compile(
         r"\s*SICK_FACE|\s*=\s*(REJECTING)|~((on the other hand|however|though|by contrast"
         r"|meanwhile)\b\s*,?\s*)?(REJECTING)",
         {"SICK_FACE": SICK_FACE, "REJECTING": _REJECTING.pattern},
+    ),
+    re.IGNORECASE,
+)
+# "like Alien, skip the musicals"
+_OBJECT = re.compile(
+    phrase(
+        r"( on| with| of| for)( (the|any|all|your|those|these))? TITLE| (the|any|all|your|those|these) TITLE"
+        r"|(?<=skip|hate|void|like) TITLE"
     ),
     re.IGNORECASE,
 )
@@ -191,6 +199,7 @@ def rejected(plain: str, annotations: Sequence[Annotation]) -> set[int]:
             if (
                 not judgment
                 or isinstance(annotations[i].value, Range)
+                or _OBJECT.match(plain, judgment.end(), end)
                 or _NOT_ONLY.search(plain, judgment.start(), min(end, judgment.end() + MARK))
                 or NOT_BAD.search(plain, judgment.start(), judgment.end() + MARK)
                 or IN_A_GOOD_WAY.match(plain, judgment.end())

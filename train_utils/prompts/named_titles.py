@@ -323,7 +323,7 @@ def _is_meant(text: str, at: int, end: int, form: str, joined: bool) -> bool:
     if not single:
         return bool(words == form or named or not _is_common(words) or words.count(" ") >= _LONG_PHRASE)
     if len(form) == 1:
-        return joined and words == form and bool(_ENDS_LIST.match(text, end))
+        return bool((joined or named) and words == form and _ENDS_LIST.match(text, end))
     if possessive:
         return False
     if named and len(form) > 2 and words.lower() not in COMMON_WORDS:
