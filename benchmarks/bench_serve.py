@@ -29,7 +29,7 @@ from tqdm import tqdm
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.options import option, parse
-from train_utils.prompts.named_titles import spoken_title
+from train_utils.prompts.title_forms import spoken_title
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSWER_TOKENS, LIST_TOKENS = 48, 256

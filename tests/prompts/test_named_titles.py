@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from train_utils.prompts.named_titles import NamedTitles, _beginnings, _one_word
+from train_utils.prompts.named_titles import NamedTitles
+from train_utils.prompts.plain_text import is_one_word, word_beginnings
 
 FILMS = [
     "Toy Story",
@@ -92,5 +93,5 @@ def test_titles_that_are_shared_or_empty_do_no_harm():
 
 @given(st.text(alphabet="ab1 .,'-é漢カ", max_size=30))
 def test_words_begin_where_a_scan_of_each_character_says(line: str) -> None:
-    scanned = [at for at, c in enumerate(line) if c != " " and not (at and _one_word(line[at - 1], c))]
-    assert _beginnings(line) == scanned
+    scanned = [at for at, c in enumerate(line) if c != " " and not (at and is_one_word(line[at - 1], c))]
+    assert word_beginnings(line) == scanned

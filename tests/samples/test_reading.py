@@ -10,9 +10,9 @@ from tiny_samples import CONFIG, EXCHANGE
 from train_utils.catalog import Item, make_catalog
 from train_utils.decoding.guided_line import LineGrammar, grammar_tokenizer
 from train_utils.prompts.messages import ItemPart
-from train_utils.prompts.named_titles import spoken_title
 from train_utils.prompts.reading_line import ReadingLine, line_grammar, line_parts, parsed_line
 from train_utils.prompts.templates import READING
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.samples.plan import MOST_TOLD
 from train_utils.samples.sources import DrawnSamples
 from train_utils.samples.tasks import parse_tasks

@@ -19,8 +19,8 @@ from train_utils.evaluation import simulated_users
 from train_utils.prompts import conversation_wordings
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, numbered
-from train_utils.prompts.named_titles import spoken_title
 from train_utils.prompts.renderer import Chat
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.recommender import Recommender
 from train_utils.samples.encode import ScopeLabels, encode_code_sample, encode_retrieval_sample, encode_sample
 from train_utils.samples.prefetch import SampleStream

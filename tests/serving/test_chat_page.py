@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 from page_server import BOOKS, FILMS, HOSTILE, KEY, World, running_world
 
-from train_utils.prompts.named_titles import spoken_title
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.serving.http_app import PAGE
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs the package playwright")

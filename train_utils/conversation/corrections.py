@@ -8,7 +8,8 @@ from rapidfuzz import process
 from train_utils.catalog import Catalog
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range, compared
-from train_utils.prompts.named_titles import NamedTitles, plain_text
+from train_utils.prompts.named_titles import NamedTitles
+from train_utils.prompts.plain_text import plain_text
 
 CORRECTIONS = ("only", "without", "like", "dislike", "seen", "where")
 _SIMILAR = 60  # of 100, from which on a name is offered for one that is unknown

@@ -31,7 +31,8 @@ from train_utils.conversation.title_questions import title_in_question
 from train_utils.conversation.title_reader import TitleReader, is_joined
 from train_utils.conversation.title_years import TitleYears
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
-from train_utils.prompts.named_titles import Mention, NamedTitles, plain_text
+from train_utils.prompts.named_titles import Mention, NamedTitles
+from train_utils.prompts.plain_text import plain_text
 
 READ = 4000  # characters of a message that are read; patterns over longer texts would take noticeable time
 

@@ -18,8 +18,8 @@ from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Taste
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import ItemPart, Message, Part, message
-from train_utils.prompts.named_titles import spoken_title
 from train_utils.prompts.templates import SYSTEM
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.recommender import Recommender
 
 

@@ -11,7 +11,8 @@ from train_utils.conversation.preferences import Change
 from train_utils.conversation.ranges import Range
 from train_utils.conversation.title_reader import TitleReader
 from train_utils.decoding.guided_line import LineGrammar, grammar_tokenizer, write_line
-from train_utils.prompts.named_titles import Mention, plain_text
+from train_utils.prompts.named_titles import Mention
+from train_utils.prompts.plain_text import plain_text
 from train_utils.prompts.reading_line import ReadingLine, line_grammar, parsed_line, read_part, reading_prompt
 from train_utils.recommender import Recommender
 

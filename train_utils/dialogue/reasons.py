@@ -9,7 +9,7 @@ from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Prior
 from train_utils.dialogue.dialogue import Listing
 from train_utils.dialogue.expectations import Expectations, Taste
-from train_utils.prompts.named_titles import spoken_title
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.recommender import CHAT_HISTORY
 
 _SHOWN = 3  # liked titles of a reason

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from train_utils.catalog import Catalog, Item
 from train_utils.prompts.messages import ItemPart, Part
-from train_utils.prompts.named_titles import spoken_title
+from train_utils.prompts.title_forms import spoken_title
 
 TURNS = 5
 _FIRST, _LATER = 3, 2  # titles named in the first turn, and in the second

@@ -1,36 +1,25 @@
 """Catalog titles that a text names."""
 
 import re
-import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from train_utils.characters import few_marks
 from train_utils.key_index import KeyIndex
 from train_utils.prompts.common_words import COMMON_WORDS
-from train_utils.prompts.control_tokens import EOI, SOI
-from train_utils.prompts.templates import in_words
+from train_utils.prompts.plain_text import is_one_word, lower_case, plain_line, plain_text, word_beginnings
+from train_utils.prompts.title_forms import ARTICLE_LAST, DIGITS, other_forms, unnumbered
 
 _WHOLE, _OTHER, _BARE = range(3)  # kinds of forms of a title
 _FIRST = 4  # length of the prefix by which titles are looked up
-_YEAR = re.compile(r" \((?:18|19|20)[0-9]{2}\)$")
-_ARTICLE_LAST = re.compile(r"^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$", re.IGNORECASE)
-_NUMBER = re.compile(r" \([1-9][0-9]?\)$")
-_PARENTHESES = re.compile(r"\s*\(([^()]*[^\W\d_][^()]*)\)$")
-_SUBTITLE = re.compile(r"(?:\s+or)?\s*:\s+|\s+-\s+")
-_ABBREVIATION = re.compile(r"^((?:\w\.){2,}) ")
-_PUNCTUATION = re.compile(r"[.,:;!?'\"-]")
-_DIGITS = {in_words(number): str(number) for number in range(2, 13)}
-_COMMON = COMMON_WORDS | _DIGITS.keys()
+_COMMON = COMMON_WORDS | DIGITS.keys()
 _WITHOUT_APOSTROPHES = _COMMON | {word.replace("'", "") for word in _COMMON}  # "cant sleep"
 _CONNECTING = frozenset(str.split("of the a an and in on to for"))
 _JOINER = 6  # characters between two titles of an enumeration
 _NEAR = 24  # characters before a title that tell whether it is one
 _LONG_PHRASE = 5  # spaces; so many words in the order of a title are no coincidence
 _ENDS_LIST = re.compile(r"\s*(?:[.,;!?\n]|->|$)|\s(?:please|were|are|was|is)\b", re.IGNORECASE)  # "Fargo and M were"
-_LONG_WORD = 5  # letters; a shorter word before a subtitle is a title of its own too rarely
 # After these a common word is a title, and after those a capital is no sign of one.
 _BEFORE_TITLE = re.compile(
     r"\b(?:like|liked|love|loved|loves|saw|seen|watch|watched|watching|rewatch|rewatched|rewatching|enjoyed|hated|"
@@ -73,30 +62,9 @@ _GREETED = re.compile(r"\W*(?:(?:hi|hello|hey)(?: (?:there|all|everyone))?\W+)?"
 _GREETING = re.compile(r"good (?:morning|afternoon|evening|night|day)", re.IGNORECASE)
 # What joins a title in one word, at the beginning of a sentence or with a capital, to the title after it.
 _JOINING = re.compile(r"(?:^|[.!?:\s(])([^\s.!?:(]+?)(?:,| and| or| &|, and) $")
-_ALIKE = str.maketrans(
-    {
-        **dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u00b4`\u2032", "'"),
-        **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2033", '"'),
-        **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
-    }
-)
 # Characters allowed next to a title in a list, a quotation or markup; letters and digits are not.
 _BEFORE = "\"'*_,;:>|([{-+/=\u2022\u300c\u300e\u3001\u3002\uff0c"
 _AFTER = "\"'*_,;:<|)]}-+/=.?!\u2022\u300d\u300f\u3001\u3002\uff0c"
-_SPACES = re.compile(r"[^\S\n]+")
-_BEGINNING = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9 ]")
-_KATAKANA = ("\u30a0", "\u30ff")
-# Scripts without spaces between words, or with particles attached to words (Hangul).
-_UNSPACED = (
-    ("\u0e00", "\u0eff"),
-    ("\u1000", "\u109f"),
-    ("\u1780", "\u17ff"),
-    ("\u3040", "\u30ff"),
-    ("\u3400", "\u9fff"),
-    ("\uac00", "\ud7af"),
-    ("\uf900", "\ufaff"),
-    ("\U00020000", "\U0003ffff"),
-)
 
 
 @dataclass(frozen=True)
@@ -198,7 +166,7 @@ class NamedTitles:
 
     def with_title(self, text: str) -> list[int]:
         """Return the items with this title in any of its forms, such as "the lion king" for "Lion King, The"."""
-        key = _lower(_plain(text).strip()) if text.isprintable() else ""
+        key = lower_case(plain_line(text).strip()) if text.isprintable() else ""
         return self._form(key)[1]
 
     def mentions(self, text: str) -> list[list[int]]:
@@ -214,8 +182,8 @@ class NamedTitles:
         found: list[Mention] = []
         start = 0
         for line in text.split("\n"):
-            lower, last = _lower(line), -1
-            for at in _beginnings(line):
+            lower, last = lower_case(line), -1
+            for at in word_beginnings(line):
                 if at < last:
                     continue
                 joined = 0 <= last >= at - _JOINER and line[last:at].strip(" ,").lower() in ("and", "or", "&", "")
@@ -241,7 +209,7 @@ class NamedTitles:
         while match := _JOINING.search(text, max(0, last, at - _NEAR), at):
             low, high = match.span(1)
             word = match[1]
-            form, items = self._form(_lower(word))
+            form, items = self._form(lower_case(word))
             begins = not text[:low].strip() or text[:low].rstrip()[-1] in ".!?:"
             if not items or not (
                 word == form and word[0].isupper() or begins and len(word) > 1 and word.lower() not in _COMMON
@@ -268,7 +236,7 @@ class NamedTitles:
                     items
                     and end <= len(text)
                     and length >= best[0]
-                    and not (end < len(text) and _one_word(text[end - 1], text[end]))
+                    and not (end < len(text) and is_one_word(text[end - 1], text[end]))
                     and _is_meant(text, at, end, form, joined)
                 ):
                     best = (length, items)
@@ -277,20 +245,20 @@ class NamedTitles:
 
 def _forms_of(item: int, title: str) -> Iterator[tuple[str, _Form]]:
     """Yield (lower-case form, entry) of a title."""
-    whole = _plain(title).strip()
+    whole = plain_line(title).strip()
     shared = unnumbered(whole)
-    keys = {_lower(whole), ""}
+    keys = {lower_case(whole), ""}
     if whole:
-        yield _lower(whole), _Form(item, _WHOLE, whole, whole)
+        yield lower_case(whole), _Form(item, _WHOLE, whole, whole)
     if shared != whole:
-        keys.add(_lower(shared))
-        yield _lower(shared), _Form(item, _WHOLE, shared, whole)
-    for form in _other_forms(shared):
-        if (key := _lower(form)) not in keys:
+        keys.add(lower_case(shared))
+        yield lower_case(shared), _Form(item, _WHOLE, shared, whole)
+    for form in other_forms(shared):
+        if (key := lower_case(form)) not in keys:
             keys.add(key)
             yield key, _Form(item, _OTHER, form, shared)
-    if moved := _ARTICLE_LAST.match(shared):
-        yield _lower(moved[1]), _Form(item, _BARE, moved[1], shared)
+    if moved := ARTICLE_LAST.match(shared):
+        yield lower_case(moved[1]), _Form(item, _BARE, moved[1], shared)
 
 
 def _with_lengths(lengths: Mapping[str, list[int]], keys: Iterable[str]) -> dict[str, list[int]]:
@@ -345,83 +313,3 @@ def _is_common(words: str) -> bool:
 def _is_apart(before: str, after: str) -> bool:
     """Return whether what surrounds a word sets it apart: quotation marks, commas, arrows, or nothing."""
     return (not before or before[-1] in _BEFORE + "\n") and (not after or after[0] in _AFTER + "\n")
-
-
-def _other_forms(title: str) -> Iterator[str]:
-    """Yield other forms of a title: without year or subtitle, with its article in front or without it, unpunctuated."""
-    short = _YEAR.sub("", title)
-    heads = [short, _PARENTHESES.sub("", short), *_PARENTHESES.findall(short)]
-    heads += [head for head in (_SUBTITLE.split(short)[0],) if " " in head or len(head) > _LONG_WORD]
-    heads += _ABBREVIATION.findall(short)
-    heads += [_with_digits(head) for head in heads]
-    for head in dict.fromkeys(heads):
-        yield head
-        if moved := _ARTICLE_LAST.match(head):
-            yield spoken_title(head)
-            if " " in moved[1]:
-                yield moved[1]
-        bare = " ".join(_PUNCTUATION.sub("", head).split())
-        if " " in bare:
-            yield bare
-
-
-def _with_digits(title: str) -> str:
-    """Return a title with its number words in digits: "Twelve Monkeys" is also "12 Monkeys"."""
-    return " ".join(_DIGITS.get(word.lower(), word) for word in title.split(" "))
-
-
-def unnumbered(title: str) -> str:
-    """Return a title without the number that preprocessing appends where several items share it: "Cape Fear (1)"."""
-    return _NUMBER.sub("", title)
-
-
-def spoken_title(title: str) -> str:
-    """Return a title as people say it: "Lion King, The" becomes "The Lion King", and "Cape Fear (1)" "Cape Fear"."""
-    title = unnumbered(title)
-    match = _ARTICLE_LAST.fullmatch(title)
-    if match is None:
-        return title
-    return match[2] + ("" if match[2].endswith("'") else " ") + match[1]
-
-
-def plain_text(text: str) -> str:
-    """Return a user's text with uniform quotation marks, dashes, spaces and line breaks, in NFKC.
-
-    Control tokens become line breaks, which no title contains.
-    """
-    lines = "\n".join(text.splitlines()).replace(SOI, "\n").replace(EOI, "\n")
-    return "\n".join(_plain(line) for line in lines.split("\n"))
-
-
-def _plain(text: str) -> str:
-    """Return the text with uniform quotation marks, dashes and spaces, in NFKC, without zero-width characters."""
-    if text.isascii():  # nearly always; the forms below are those of other characters
-        return _SPACES.sub(" ", text.translate(_ALIKE))
-    text = unicodedata.normalize("NFKC", few_marks(text).translate(_ALIKE)).translate(_ALIKE)
-    text = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return _SPACES.sub(" ", text)
-
-
-def _lower(text: str) -> str:
-    """Return the text in lower case with its length unchanged, so that positions stay valid."""
-    if text.isascii():
-        return text.lower()
-    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
-
-
-def _beginnings(line: str) -> list[int]:
-    """Return the positions of a line at which a word or another character that is no space begins."""
-    if line.isascii():
-        return [match.start() for match in _BEGINNING.finditer(line)]
-    return [at for at, c in enumerate(line) if c != " " and not (at and _one_word(line[at - 1], c))]
-
-
-def _one_word(left: str, right: str) -> bool:
-    """Return whether two adjacent characters belong to one word."""
-    if not (left.isalnum() and right.isalnum()):
-        return False
-    if left.isascii() and right.isascii():  # nearly always
-        return True
-    if all(_KATAKANA[0] <= character <= _KATAKANA[1] for character in (left, right)):
-        return True
-    return not any(low <= character <= high for character in (left, right) for low, high in _UNSPACED)

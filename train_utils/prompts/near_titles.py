@@ -16,9 +16,9 @@ from rapidfuzz.distance import OSA
 
 from train_utils.key_index import KeyIndex
 from train_utils.prompts.common_words import COMMON_WORDS
-from train_utils.prompts.named_titles import unnumbered
 from train_utils.prompts.remembered import Remembered
 from train_utils.prompts.templates import in_words
+from train_utils.prompts.title_forms import unnumbered
 
 _WORD = re.compile(r"[^\W_]+(?:['.][^\W_]+)*|&")
 _ARTICLES = {"the", "a", "an"}

@@ -21,7 +21,6 @@ from train_utils.prompts.conversation_wordings import (
     worded,
 )
 from train_utils.prompts.messages import Message, message
-from train_utils.prompts.named_titles import spoken_title
 from train_utils.prompts.reading_line import MOST_READ, ReadingLine, line_parts, reading_prompt
 from train_utils.prompts.reading_wordings import (
     ALSO,
@@ -36,6 +35,7 @@ from train_utils.prompts.reading_wordings import (
     SMALL_TALK,
     TOGETHER,
 )
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.samples.plan import MOST_TOLD, SamplePlan
 from train_utils.samples.ranges_of_target import Bounds, around, usable_attributes
 

@@ -25,7 +25,7 @@ from train_utils.prompts.conversation_wordings import (
 )
 from train_utils.prompts.list_spec import LIST_LENGTH
 from train_utils.prompts.messages import Message, message, numbered
-from train_utils.prompts.named_titles import spoken_title
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.samples.plan import SamplePlan
 from train_utils.samples.ranges_of_target import Bounds, around, leaves_room, outside, usable_attributes
 from train_utils.teacher.protocol import TeacherList

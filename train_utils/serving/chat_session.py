@@ -15,7 +15,7 @@ from train_utils.decoding.events import Done
 from train_utils.dialogue.answers import AnswerEvent, Notice, counted, reasons_of, reply, understood
 from train_utils.dialogue.dialogue import Dialogue
 from train_utils.param.chat import ChatOptions
-from train_utils.prompts.named_titles import spoken_title
+from train_utils.prompts.title_forms import spoken_title
 from train_utils.serving.domains import NO_DOMAIN, Domain, Domains
 from train_utils.serving.saved_chat import check_replaceable, read_chat, resume, save_chat
 

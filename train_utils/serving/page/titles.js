@@ -1,4 +1,4 @@
-// Titles as people say them. The same rule as `spoken_title` in train_utils/prompts/named_titles.py.
+// Titles as people say them. The same rule as `spoken_title` in train_utils/prompts/title_forms.py.
 
 const NUMBER = / \([1-9][0-9]?\)$/;
 const ARTICLE_LAST = /^(.+), (the|an?|le|la|les|l'|el|los|las|der|die|das|il|un|une)$/i;
