@@ -20,6 +20,13 @@ from test_reader import READER, read
         "one decent western, that's all I ask",
         "she needs 6",
         "choose one for us, would you",
+        "westerns made after 1980",
+        "westerns, made in 1995, eight of them",
+        "4 like it",
+        "7 recs pls",
+        "we're now after something equally gripping",
+        "I would be grateful for a film that my sister and I can both appreciate",
+        "films close to Heat",
     ],
 )
 def test_questions_and_demands_in_any_words_ask(text):

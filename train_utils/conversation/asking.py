@@ -32,7 +32,7 @@ _NAMES = {
         """
         i'd take, i'll take, i'd watch, gimme, give, show, find, get, bring, pick, suggest, got, have you, do you have,
         is there, are there, need, want, would like, i'd like, we'd like, looking for, look for, mood for, fancy, know,
-        i'm after, we're after
+        i'm after, we're after, i'm now after, we're now after
         """
     ),
     "AFTER_NOUN": any_of(
@@ -59,7 +59,8 @@ _NAMES = {
 _NOUN_PHRASE = Phrases(
     {
         "older movies": (
-            r"(?!not one\b|(GOOD|nice) (one|choice|pick|shout|idea|suggestion|recommendation|call)\s*([!.,]|$)"
+            r"(?!(not one|that|this|your|my|our)\b"
+            r"|(GOOD|nice) (one|choice|pick|shout|idea|suggestion|recommendation|call)\s*([!.,]|$)"
             r"|(what )?(an? )?(GOOD|BAD) NOUNS\s*[!.])"
             r"((just|only|and|ok) )?((an?|one|the|some|any) )?((?!STATING\b)[^\W\d][\w-]* ){0,3}?NOUNS"
             r"(~(please|pls|thanks)?~$|\s*,| AFTER_NOUN\b| without\b)"

@@ -77,7 +77,7 @@ LIKING_VERBS = forms(
     appreciate, admire, cherish, treasure, worship, relish, savor, savour, revere, idolize, idolise, venerate, applaud,
     salute, fall for, fall in love with, swear by, gush over, gush about, rave about, rave over, swoon over, swoon at,
     live for, vouch for, delight in, lap up, eat up, take pleasure in, go wild for, go crazy for, go mad for, go nuts
-    for
+    for, vibe with
     """
 )
 # The same of one that they do not like.

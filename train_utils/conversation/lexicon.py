@@ -61,7 +61,7 @@ suggestion, suggestions, pick, picks, option, options, choice, choices, idea, id
 tips, sugestion, sugestions, reccomendation, reccomendations, recomendation, recomendations, moive, moives, flim, flims,
 flix, pics, features, gems, classics, alternatives, bangers, videos, dvds, tapes, examples, proposals, movei, moveis,
 moovie, moovies, fim, flm, classic, blockbuster, blockbusters, gem, masterpiece, masterpieces, biopic, biopics, epics,
-sequels, winners
+sequels, winners, recs, reccos, reccs
 """
 
 # Words that alone mean no category, although one is near to them ("dark comedy", "bored to death", "teen drama").
@@ -136,11 +136,12 @@ could you, can you, would like, i'd like, we'd like, i'd love, we'd love, let's,
 it, recomend, reccomend, recommand, sugest, wanted, looking, could do with, could use, i'll take, i'd take, we'll take,
 let me have, let us have, let's have, let's try, let's go, got any, have you got, do you have, list, pick, stick to,
 swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, must see, i'm after, i am after, we're
-after, could go for, shoot me, shoot us, hand me, hand us, toss me, sling me, fetch me, hook me up, serve me, give him,
-give her, give them, find him, find her, find them, show him, show her, show them, hunting for, dying to, hoping for,
-get me, get us, lemme, let me get, propose, advise, start with, replace, should be, has to be, must be, needs to be,
-have to be, ought to be, bring on, changed my mind, wouldn't say no to, wouldn't mind a, wouldn't mind some, wouldn't
-mind seeing, wouldn't mind watching, can't say no to, never say no to, asked for
+after, i'm now after, we're now after, could go for, shoot me, shoot us, hand me, hand us, toss me, sling me, fetch me,
+hook me up, serve me, give him, give her, give them, find him, find her, find them, show him, show her, show them,
+hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose, advise, start with, replace, should be,
+has to be, must be, needs to be, have to be, ought to be, bring on, changed my mind, be grateful for, grateful for a*,
+appreciate a, be welcome, i search, i'm searching, wondering which, i wonder which, wouldn't say no to, wouldn't mind a,
+wouldn't mind some, wouldn't mind seeing, wouldn't mind watching, can't say no to, never say no to, asked for
 """
 # Questions about a title or the catalog; what they name is no example.
 INFORMATION = """
@@ -148,10 +149,10 @@ explain, how many, what does, do you speak, do you like, who directed, who plays
 who made, who wrote, what won, which won, which one won, which of them won, which of those won, which film won, what
 film won, which movie won, what movie won, difference between, what is the plot, what's the plot, what is it about, when
 was, when did, how long is, tell me about, who won, who is, who was, where can i stream, where can i watch, where to
-watch, name of the, what year, which year, what genre is, what genre was, which genre is, which genre was,
-what kind of movie is, what kind of movie was, what kind of film is, what kind of film was, which actor, what actor,
-which actress, which director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a
-joke, translate, calculate, solve, what's the weather, what is the capital
+watch, name of the, what year, which year, what genre is, what genre was, which genre is, which genre was, what kind of
+movie is, what kind of movie was, what kind of film is, what kind of film was, which actor, what actor, which actress,
+which director, what director, tell me a joke, tell me a story, tell me a bit, tell me something about, a joke,
+translate, calculate, solve, what's the weather, what is the capital
 """
 # The same, where a title follows.
 INFORMATION_ON_TITLE = """
@@ -181,17 +182,17 @@ your advice, your advice, advice, advise me, advise us, can't decide, no clue wh
 try again, same again, same thing, the same but, not those, not these, none of those, none of these, once more, where do
 we go from here, where to go from here, where do i go from here, where to next, where next, where now, what then, what
 can replace it, what could replace it, what do you say, what is comparable, what's comparable, start me off with, start
-us off with, either of the two, either of these, either one, either is, either would, whichever,
-don't care which, doesn't matter which, no matter which, impress me, impress us, dazzle me, amaze me, wow me, inspire
-me, inspire us, entertain me, entertain us, along those lines, along these lines, along that line, put me on to,
-put me onto, what remains, what's left, what is left, start from there, go from there, take it from there, work from
-there, build on that, that feeling again, that feeling back, got a tip, got any tips, any tips, point me, where does
-that leave, comes close, comes closest, should like to see, should like to watch, set me up, sort me out, sort us out,
-line up, feed me, sell me, what am i missing, what did i miss, what have i missed, make my day, make my night, make my
-evening, fill my evening, what's the move, what do you reckon, your thoughts, help a girl out, help a guy out, help a
-brother out, help a sister out, drop some, drop a few, throw some, what fits, what suits, what follows, what would
-follow, what would you add, what should follow, got others, where should i turn, guide me, steer me, show me the list,
-show us the list, see the list, the list please
+us off with, either of the two, either of these, either one, either is, either would, whichever, don't care which,
+doesn't matter which, no matter which, impress me, impress us, dazzle me, amaze me, wow me, inspire me, inspire us,
+entertain me, entertain us, along those lines, along these lines, along that line, put me on to, put me onto, what
+remains, what's left, what is left, start from there, go from there, take it from there, work from there, build on that,
+that feeling again, that feeling back, got a tip, got any tips, any tips, point me, where does that leave, comes close,
+comes closest, should like to see, should like to watch, set me up, sort me out, sort us out, line up, feed me, sell me,
+what am i missing, what did i miss, what have i missed, make my day, make my night, make my evening, fill my evening,
+what's the move, what do you reckon, your thoughts, help a girl out, help a guy out, help a brother out, help a sister
+out, drop some, drop a few, throw some, what fits, what suits, what follows, what would follow, what would you add, what
+should follow, got others, where should i turn, guide me, steer me, show me the list, show us the list, see the list,
+the list please
 """
 # A sentence with one of these asks for nothing.
 NOT_ASKING = """
@@ -205,7 +206,7 @@ ASKING_BEFORE_NOUN = """
 any, some, more, other, another, which, good, similar, new, find, show me, give me, need, want, list, suggest, i'd like
 a, we'd like a, would like a, want a, need a, wants, looking for, looking to find, mood for, up for, how about, what
 about, is there a, is there any, are there any, have you got a, do you have a, start me off, start us off, got, pick,
-could use, would love, propose, know of, we need, after a, do you know
+could use, would love, propose, know of, we need, after a, do you know, grateful for a, appreciate a
 """
 MORE = """
 more, another, additional, further, others, what else, who else, keep going, go on, other ones, extra ones, extra one,
@@ -241,9 +242,9 @@ genre, anything goes
 # Between or around two categories, an item must have both.
 TOGETHER = """
 but still, but also, at the same time, that is also, that's also, which is also, as well as being, combined, with a, at
-once, both in one, in one film, in one movie, in the same movie, in the same film, in the same one, in a single film,
-in a single movie, simultaneously, mixed with, mixed together, combining, blended with,
-rolled into one, crossed with, a mix of, mixture of, blend of, cross between, combination of, crossover of
+once, both in one, in one film, in one movie, in the same movie, in the same film, in the same one, in a single film, in
+a single movie, simultaneously, mixed with, mixed together, combining, blended with, rolled into one, crossed with, a
+mix of, mixture of, blend of, cross between, combination of, crossover of
 """
 # Between two wishes of a message, the second replaces the first.
 CORRECTING = """
@@ -264,10 +265,10 @@ over
 KNOWING = f"""
 {OWNING_VERBS}, seen, saw, watched, know, knew, known, own, owns, already, again, finished, read, played, rewatch,
 rewatched, familiar, i've got, we've got, i got, we got, got it, got that, got them, on tape, on dvd, on vhs, on disc,
-on video, made me watch, made us watch, makes me watch, makes us watch, sat through, lent me, lent us, we've done, i've
-done, they've done, have done, has done, by heart, knows every, know every, knows all the, know all the, worn out, on my
-shelf, on our shelf, on the shelf, has had, have had, had to watch, had to see, has them all, have them all, got them
-all
+on video, made me watch, made us watch, makes me watch, makes us watch, sat through, attended, lent me, lent us, we've
+done, i've done, they've done, have done, has done, by heart, knows every, know every, knows all the, know all the, worn
+out, on my shelf, on our shelf, on the shelf, has had, have had, had to watch, had to see, has them all, have them all,
+got them all
 """
 # How a statement begins, before its subject, and what may stand before its verb.
 OPENINGS = """
@@ -309,33 +310,33 @@ NEGATING = f"""
 exclude, avoid, avoiding, skip, never, nothing, none, don't, do not, doesn't, does not, didn't, did not, isn't, aren't,
 wasn't, weren't, won't, wouldn't, hating, dislikes, cannot stand, can't bear, refuse, refuses, refused, vetoed, vetoes,
 than watch, than see, than sit through, than endure, tired of, sick of, bored of, bored by, bored with, anything but,
-everything but, all but, anything except, other than, apart from, besides, leave out, leave off, drop, minus, lose,
-cut, cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike, ban, non, couldn't
-finish, could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of,
-steer clear of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep
-watching, walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done
-with, through with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't
-want, aside from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans, genres but, genre
-but, kinds but, genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about
-the, no need for, light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't
-recommend, cannot recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough,
-spare us, unless it's, unless it is, over it with, couldn't get through, could not get through, couldn't sit through,
-couldn't get into, can't get into, never got into, didn't get into, switched off, sick and tired of, free of, can't
-deal with, cannot deal with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst,
-worst film, worst movie, worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least
-favourite is, had my fill of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off,
-swore off, given up on, not up for, not feeling, not interested in, no interest in, no desire for, no appetite for,
-averse to, put off by, veto, exempt, gone off, went off, stay off, keep off, anything bar, everything bar, all bar, no
-love for, life is too short for, life's too short for, don't get me started on, sod, screw, sick to death of, bored to
-death of, bored to tears of, sick to the back teeth of, fed up to the back teeth with, up to here with, zero time for,
-not one for, not a fan of, not much of a fan of, keep clear of, not keen on, not big on, not into, tend to avoid, could
-live without, can live without, could do without, can do without, doing without, can't say, cannot say, couldn't say,
-don't you dare, stop with, stop it with, can't be bothered with, can't be bothered by, couldn't be bothered with, don't
-bother with, else than, different from, different than, wasn't blown away by, not blown away by, wasn't thrilled by,
-not thrilled by, wasn't taken with, not taken with, refrain from, refraining from, abstain from, count out, away with,
-zero, god forbid, filter out, eliminate, devoid of, keep me away from, keep us away from, forbids, thumbs down on,
-nightmares from, nightmares of, walked out on, walk out on, stop giving, stop sending, stop listing, quit recommending,
-quit suggesting, quit giving, quit showing, opposite of
+everything but, all but, anything except, other than, apart from, besides, leave out, leave off, drop, minus, lose, cut,
+cut out, remove, fed up with, enough of, allergic to, stay away from, nor, neither, unlike, ban, non, couldn't finish,
+could not finish, hold the, less, fewer, instead of, rather than, spare me, keep away from, stay clear of, steer clear
+of, hold off on, had enough of, far from, omit, leaving out, not counting, fell asleep during, fell asleep watching,
+walked out of, gave up on, thumbs down for, bad:, dislikes:, anything besides, weary of, had it with, done with, through
+with, shy away from, stop recommending, stop suggesting, stop showing, couldn't care less about, wouldn't want, aside
+from, too many, too much, cannot bear, can't take, can't handle, can not stand, sans, genres but, genre but, kinds but,
+genres except, ditch, scrap the, kill the, take out, get rid of, throw out, forget the, forget about the, no need for,
+light on, go easy on, easy on the, i'll pass on, pass on, skipping, can't recommend, wouldn't recommend, cannot
+recommend, regret, regretted, stopped watching, turned off, wouldn't watch, enough with, seen enough, spare us, unless
+it's, unless it is, over it with, couldn't get through, could not get through, couldn't sit through, couldn't get into,
+can't get into, never got into, didn't get into, switched off, sick and tired of, free of, can't deal with, cannot deal
+with, can't do, can't watch, afraid of, scared of, terrified of, had enough, avoids, worst, worst film, worst movie,
+worst film ever, worst movie ever, least favorite, least favourite, least favorite is, least favourite is, had my fill
+of, had our fill of, over and done with, no time for, nix, leave off the, lay off, sworn off, swore off, given up on,
+not up for, not feeling, not interested in, no interest in, no desire for, no appetite for, averse to, put off by, veto,
+exempt, gone off, went off, stay off, keep off, anything bar, everything bar, all bar, no love for, life is too short
+for, life's too short for, don't get me started on, sod, screw, sick to death of, bored to death of, bored to tears of,
+sick to the back teeth of, fed up to the back teeth with, up to here with, zero time for, not one for, not a fan of, not
+much of a fan of, keep clear of, not keen on, not big on, not into, tend to avoid, could live without, can live without,
+could do without, can do without, doing without, can't say, cannot say, couldn't say, don't you dare, stop with, stop it
+with, can't be bothered with, can't be bothered by, couldn't be bothered with, don't bother with, else than, different
+from, different than, wasn't blown away by, not blown away by, wasn't thrilled by, not thrilled by, wasn't taken with,
+not taken with, refrain from, refraining from, abstain from, count out, away with, zero, god forbid, filter out,
+eliminate, devoid of, keep me away from, keep us away from, forbids, thumbs down on, nightmares from, nightmares of,
+walked out on, walk out on, stop giving, stop sending, stop listing, quit recommending, quit suggesting, quit giving,
+quit showing, opposite of
 """
 # What leaves a category open: neither wanted nor rejected.
 OPEN = """
@@ -370,20 +371,20 @@ RULE = any_of(
     """
 )
 NOT_NEGATING = f"""
-from zero, from nothing, from none, or nothing, or none, or bust,
-{INCLUDING}, {OPEN}, won't shut up, can't shut up, never shuts up, not sure, not bad, not that, not really sure, no
-problem, no matter, no preference, no idea, no worries, no rush, no doubt, no thanks, no thank you, no wait, why not,
-don't care, don't know, doesn't matter, if not, can't wait, can't decide, can't get enough, nothing but, or not,
-haven't, have not, never seen, never watched, never mind, no more than, no longer than, wasn't bad, isn't bad, not half
-bad, not too bad, weren't bad, doesn't have to, don't have to, does not have to, do not have to, needn't, need not, less
-than, more or less, no less, nothing less, less known, lesser known, less common, no need, not a problem, don't forget,
-do not forget, not yet, didn't mind, don't need to be, can't go wrong, no particular, no specific, never fails, never
-disappoints, never gets old, never bores, can't stop, can't help, not enough, nothing beats, isn't it, wasn't it, don't
-you think, don't you have, don't you agree, don't you know, don't you love, aren't they, not to mention, why don't you,
-why don't, if you don't mind, can't you, couldn't you, won't you, wouldn't you, cannot wait, say no to, says no to, said
-no to, no fewer, no fewer than, not fewer, not fewer than, not less than, no less than, wouldn't say no to, would not
-say no to, won't say no to, can't say no to, couldn't say no to, never say no to, not say no to, don't say no to, hard
-to say no to, used to hate, used to dislike, used to avoid, used to loathe
+from zero, from nothing, from none, or nothing, or none, or bust, {INCLUDING}, {OPEN}, won't shut up, can't shut up,
+never shuts up, not sure, not bad, not that, not really sure, no problem, no matter, no preference, no idea, no worries,
+no rush, no doubt, no thanks, no thank you, no wait, why not, don't care, don't know, doesn't matter, if not, can't
+wait, can't decide, can't get enough, nothing but, or not, haven't, have not, never seen, never watched, never mind, no
+more than, no longer than, wasn't bad, isn't bad, not half bad, not too bad, weren't bad, doesn't have to, don't have
+to, does not have to, do not have to, needn't, need not, less than, more or less, no less, nothing less, less known,
+lesser known, less common, no need, not a problem, don't forget, do not forget, not yet, didn't mind, don't need to be,
+can't go wrong, no particular, no specific, never fails, never disappoints, never gets old, never bores, can't stop,
+can't help, not enough, nothing beats, isn't it, wasn't it, don't you think, don't you have, don't you agree, don't you
+know, don't you love, aren't they, not to mention, why don't you, why don't, if you don't mind, can't you, couldn't you,
+won't you, wouldn't you, cannot wait, say no to, says no to, said no to, no fewer, no fewer than, not fewer, not fewer
+than, not less than, no less than, wouldn't say no to, would not say no to, won't say no to, can't say no to, couldn't
+say no to, never say no to, not say no to, don't say no to, hard to say no to, used to hate, used to dislike, used to
+avoid, used to loathe
 """
 # After a title or a category: "westerns bore me".
 NEGATING_AFTER = f"""
@@ -409,10 +410,10 @@ anything but good, anything but great, far from good, far from great, nothing sp
 never been, never were, never was, never did, never appealed, have never done, has never done, never do it, don't
 appeal, doesn't appeal, don't excite, doesn't excite, i never liked, i've never liked, i couldn't stand, we couldn't
 stand, i could not stand, i hated, we hated, i disliked, we disliked, i didn't like, we didn't like, i did not like, i
-didn't enjoy, we didn't enjoy, i couldn't finish, we couldn't finish, i loathed, i detested, i didn't care for, i
-couldn't bear, she hated, he hated, they hated, put us to sleep, put everyone to sleep, sent me to sleep, sent us to
-sleep, bored him, bored her, bored them, bored everyone, confused him, confused her, confused them, disturbed me,
-disturbed us
+didn't enjoy, i have not liked, i haven't liked, we haven't liked, i have not enjoyed, i haven't enjoyed, we didn't
+enjoy, i couldn't finish, we couldn't finish, i loathed, i detested, i didn't care for, i couldn't bear, she hated, he
+hated, they hated, put us to sleep, put everyone to sleep, sent me to sleep, sent us to sleep, bored him, bored her,
+bored them, bored everyone, confused him, confused her, confused them, disturbed me, disturbed us
 """
 # After a comma these begin a new clause.
 NEW_CLAUSE = f"""

@@ -110,7 +110,7 @@ _FOLLOWING = any_of(
 )
 _ENOUGH = any_of(
     "do, suffice, be enough, be plenty, be fine, be good, be great, be nice, be ok, be perfect, be better, be best, "
-    "be lovely, be ideal, be super, be brilliant, be wonderful, be ample"
+    "be lovely, be ideal, be sufficient, be super, be brilliant, be wonderful, be ample"
 )
 _SATISFIES = any_of("enough, plenty, fine, good, perfect, better, best, ok, okay, ideal, sufficient")
 # "five will do", "three is plenty"
@@ -182,6 +182,10 @@ _LAST_PHRASES = Phrases(
             r"(\bNOUNS|please|pls|plz|TITLE)\s*[,;:.-]\s*((about|around|roughly|maybe|perhaps|say|some) )?"
             r"(?P<number>NUMBER)\s*(please|pls|plz|max|tops|or so|of them|if (possible|you can|that'?s ok))?"
             r"\s*[.!?]*\s*$"
+        ),
+        "anything comparable, perhaps five?": (
+            r",\s*(about|around|roughly|maybe|perhaps|say|preferably|ideally) (?P<hedged>NUMBER)"
+            r"\s*(please|pls|of them)?\s*[.!?]*\s*$"
         ),
         # and not "1. Heat. 2. Fargo"
         "romcoms. 4. no cartoons": r"[.!?]\s(?P<between>NUMBER)\.\s(?!\s*(TITLE|\d|the\b))",
@@ -285,8 +289,8 @@ def _times(match: re.Match[str]) -> Annotation | None:
 
 
 def _annotation(match: re.Match[str]) -> Annotation | None:
-    count = number_of(match["number"] or match["between"])
+    group = next(name for name in ("number", "between", "hedged") if match.groupdict().get(name))
+    count = number_of(match[group])
     if match.groupdict().get("noun") and MOST < count < _LEAST_YEAR:
         count = MOST  # "150 dramas": as many as a list may have, which the chat shows
-    group = "number" if match["number"] else "between"
     return Annotation(*match.span(group), count) if 1 <= count <= MOST else None

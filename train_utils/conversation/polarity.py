@@ -132,7 +132,7 @@ _LOOKS_FORWARD = re.compile(
     re.IGNORECASE,
 )
 _PLUS, _MINUS = re.compile(r"^ ?\+ ?\w*" + MASK, re.MULTILINE), re.compile(r"(?:^|\s) ?- ?$")
-_REACH = 5  # words that a negation reaches over
+_REACH = 5  # words that a negation reaches over, besides "the"
 _DATING = """
     , stuff, anything, from, of, in, the, any, more, made, released, like, those, want, to, see, watch, show, me, give,
     be, interested, into, really
@@ -253,7 +253,8 @@ def _reaches(text: str, start: int, end: int) -> bool:
     # "if there are none, a comedy", "that's not what I meant: a comedy"
     if between.lstrip().startswith(",") or ":" in between and len(between.partition(":")[0].split()) > 1:
         return False
-    if end - start >= FAR or len(between.split()) > _REACH or _NEW_THOUGHT.search(between):
+    words = sum(word != "the" for word in between.lower().split())
+    if end - start >= FAR or words > _REACH or _NEW_THOUGHT.search(between):
         return False
     return len(between.partition(",")[0].split()) < 2 or "," not in between  # "not too long, a comedy"
 

@@ -11,7 +11,10 @@ _NAMES = {
     "CHOOSE": CHOOSE,
     "NUMBER": NUMBER,
     "SOMEBODY": r"(?:i|we|he|she|they|(?:my|our)\s+\w+)",
-    "TELLER": r"(?:i|we|he|she|they|it|that|life|(?:my|our|his|her|their)\s+\w+(?:\s+\w+)?|(?:this|the)\s+\w+)",
+    "TELLER": (
+        r"(?:i|we|he|she|they|it|that|life|(?:my|our|his|her|their)\s+\w+(?:\s+\w+)?"
+        r"|(?:this|that|the|your)\s+(?:last\s+)?\w+)"
+    ),
     # Each separator matches in one way only: many titles that "and" joins would take exponential time otherwise.
     "TITLES": phrase(r"TITLE(\s*+(,(\s*+and)?|and|&|or)\s*+(the )?TITLE)*"),
     "SUBJECT": phrase(
@@ -26,7 +29,8 @@ _NAMES = {
         """
         work, works, worked, wrote, write, writes, play, plays, played, teach, teaches, taught, study, studies, studied,
         live, lives, lived, run, runs, ran, met, went, made, makes, had, spent, lost, won, act, acts, acted, sing,
-        sings, sang, sell, sells, sold, bought, collect, collects, collected, direct, directs, directed, drew, edit,
+        sings, sang, attended,
+        sell, sells, sold, bought, collect, collects, collected, direct, directs, directed, drew, edit,
         edits, named, called, took, dragged, brought, showed, shows, lent, moved, visited, married, joined, started,
         heard
         """
@@ -89,6 +93,7 @@ _REPORTED = _table(
             r"\bwhat (really |just |truly |most )?(i|we|he|she|(my|our) \w+|bored|annoyed|charmed|moved"
             r"|got) [^.!?;]{0,30}\b(was|is)\b"
         ),
+        "I can recommend [Heat]": r"\b(i|we) ((can|could|must|would) )?((only|highly|really) )?recommend (the )?TITLE",
         "on my bucket list": r"\b(my|our|your|this|that|bucket|wish) list\b",
         "we are off to see it": r"\b(off|about|going) to (watch|see)\b",
         "I wanted my money back": r"\bwanted (my|our|his|her)\b",
@@ -101,7 +106,7 @@ _REPORTED = _table(
 REPORTED = _REPORTED.compiled()
 _STATED_THINGS = _table(
     {
-        "My brother liked": r"SUBJECT\s*(ADVERBS ){0,4}STATING\b",
+        "My brother liked": r"(?!NUMBER\b)SUBJECT\s*(ADVERBS ){0,4}STATING\b",
         "I'm a huge [horror] fan": (r"(i|we|my \w+)('?m|'?re|'?s| am| are| is) (an? )?(\w+ ){0,2}TITLE FAN\b"),
         "loved": r"STATING_ALONE\b",
         "My brother works": r"TELLER (\w+ly |just |also )?DOING\b",
@@ -121,7 +126,8 @@ _STATED_THINGS = _table(
     }
 )
 STATEMENT = _compiled(
-    r"~(OPENINGS\b~){0,4}(?!(TITLE|THINGS)[\s-]+like\b|the likes? of\b|you know what\b)"
+    r"~(OPENINGS\b~){0,4}(?!(TITLE|THINGS)[\s-]+like\b|the likes? of\b|you know what\b"
+    r"|(TITLE(,? (and|or) TITLE)?|THINGS),? (made|shot|set|filmed|released|produced) (in )?TITLE)"
     r"(STATED)",
     STATED=_STATED_THINGS.pattern,
 )
@@ -130,7 +136,7 @@ _MORE = _table(
         "three more": r"(?<!no\s)(?<!not\s)(?<!any\s)(?<!once\s)\b(?!NOT_MORE\b)MORE\b",
         "any others": r"\bany others\b",
         "are there any more?": r"^\W*(\w+ )?(got |are there )?any more\s*(\W*$|of\b|like\b)",
-        "next 5": r"\bnext \d",
+        "next 5": r"\bnext (\d|NUMBER(~$| (NOUNS|please|pls)\b))",
         "and even more!": r"^\W*(and )?even more\W*$",
     }
 )
@@ -273,7 +279,7 @@ _LIKENED = _table(
     {
         "something like [Alien]": (
             r"\b((?<!\bi\s)(?<!\bwe\s)(?<!people\s)(?<!they\s)(?<!you\s)(?<!who\s)(?<!n't\s)(?<!to\s)like|unlike"
-            r"|similar to|such as|vein of|style of|lines of|[aà] la|akin to|as \w+ as|more|kind of|sort of) "
+            r"|similar to|close to|such as|vein of|style of|lines of|[aà] la|akin to|as \w+ as|more|kind of|sort of) "
             r"(the )?TITLE"
         ),
         "[Fargo] vibes": r"TITLE (vibes?|style|type|kind)\b",

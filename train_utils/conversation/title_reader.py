@@ -48,7 +48,7 @@ from train_utils.conversation.title_evidence import (
     of_errors,
     of_words,
 )
-from train_utils.conversation.title_times import ends_range, is_time
+from train_utils.conversation.title_lookalikes import ends_range, is_lookalike
 from train_utils.conversation.unknown_titles import find_unknown
 from train_utils.prompts.common_words import COMMON_WORDS
 from train_utils.prompts.named_titles import Mention, NamedTitles
@@ -191,7 +191,7 @@ class _Search:
         if exact:
             if is_in_name(self.msg, position, exact, named) or is_first_name(self.msg, position, exact):
                 return None
-            if self._is_phrase(position, joined, exact) or is_time(self.msg, position, exact, joined):
+            if self._is_phrase(position, joined, exact) or is_lookalike(self.msg, position, exact, joined):
                 return None
             return longer_name(self.msg, position, exact, named) if self.msg.mixed else self._or_sequel(exact)
         unknown = unknown_at(self.msg, position, named) if self.msg.mixed else None

@@ -19,9 +19,11 @@ SPLITS = (
     "visitors6",
     "visitors7",
     "visitors8",
+    "visitors11",
     "held_out",
     "unread",
     "unread2",
+    "unread3",
 )
 
 

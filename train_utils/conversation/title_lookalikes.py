@@ -1,9 +1,11 @@
-"""What looks like a title and says a time: an age ("my son, 7"), a day ("before Friday"), the last year of a range."""
+"""What looks like a title: an age ("my son, 7"), a day ("before Friday"), a year of a range, a number of items."""
 
 import re
 
 from train_utils.conversation.annotations import Annotation
+from train_utils.conversation.lexicon import NOUNS, any_of
 from train_utils.conversation.message_words import MessageWords
+from train_utils.conversation.numerals import NUMBER
 from train_utils.conversation.title_evidence import MOST_AFTER, NAMED, after, before
 
 _REACH = 30  # characters before a title in which an expression ends that makes it a time
@@ -20,14 +22,16 @@ _ON_DAY = re.compile(
 )
 _ENDS_LIST = re.compile(r"\s*(?:[.,;!?\n]|->|$)|\splease\b", re.IGNORECASE)  # "Scream and Friday, please"
 _MEANT = re.compile(r" (?:i|we) mean", re.IGNORECASE)  # "by Friday I mean the film"
+_NUMBER = re.compile(NUMBER, re.IGNORECASE)
+_COUNTS = re.compile(rf" (?:more|further|additional|extra|other|others|{any_of(NOUNS)})\b", re.IGNORECASE)
 _YEAR = r"\b(?:1[89]|20)\d\d\s?"
 _RANGE_BEGUN = re.compile(
     rf"\b(?:between|from)\s(?:the\syears\s)?{_YEAR}(?:and|&|to|-)\s?$|{_YEAR}(?:to|-|through|until)\s?$", re.IGNORECASE
 )
 
 
-def is_time(msg: MessageWords, position: int, title: Annotation, joined: bool) -> bool:
-    """Return whether a title of the catalog, as the message has it, is an age or a day.
+def is_lookalike(msg: MessageWords, position: int, title: Annotation, joined: bool) -> bool:
+    """Return whether a title of the catalog, as the message has it, is an age, a day or a number of items.
 
     Args:
         msg: the message.
@@ -35,7 +39,7 @@ def is_time(msg: MessageWords, position: int, title: Annotation, joined: bool) -
         title: the title.
         joined: whether a comma or "and" joins it to a title before it.
     """
-    return _is_age(msg.text, title) or _is_day(msg, position, title, joined)
+    return _is_age(msg.text, title) or _is_day(msg, position, title, joined) or _is_number(msg.text, title)
 
 
 def ends_range(msg: MessageWords, position: int) -> bool:
@@ -47,6 +51,10 @@ def ends_range(msg: MessageWords, position: int) -> bool:
 def _is_age(text: str, title: Annotation) -> bool:
     is_number = text[title.start : title.end].isdecimal()
     return is_number and bool(_AGED.search(text, max(0, title.start - _REACH), title.start))
+
+
+def _is_number(text: str, title: Annotation) -> bool:
+    return bool(_NUMBER.fullmatch(text, title.start, title.end) and _COUNTS.match(text, title.end))
 
 
 def _is_day(msg: MessageWords, position: int, title: Annotation, joined: bool) -> bool:
