@@ -68,6 +68,12 @@ def test_the_last_year_of_a_range_is_no_title(text, years):
     assert change.liked == ()
 
 
+def test_the_first_year_of_a_range_is_not_the_year_of_the_title_before_it():
+    change = READER.read("5 more like Fargo, 1996 to 2001")
+    assert titles(change.liked) == ["Fargo"]
+    assert [(entry.low, entry.high) for entry in change.ranges] == [(1996, 2001)]
+
+
 def test_a_number_is_a_title_where_no_range_ends_with_it():
     assert titles(READER.read("I loved Fargo and 2001. 3 more").liked) == ["Fargo", "2001: A Space Odyssey"]
 

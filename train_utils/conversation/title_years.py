@@ -7,7 +7,7 @@ from train_utils.conversation.annotations import Annotation
 from train_utils.prompts.named_titles import Mention
 
 _YEAR = r"((?:18|19|20)\d\d)"
-_AFTER = re.compile(rf",? \((?:from |of )?{_YEAR}\)|,? {_YEAR}(?![\w'-])")
+_AFTER = re.compile(rf",? \((?:from |of )?{_YEAR}\)|,? {_YEAR}(?![\w'-]|\s?(?:to|through|until|-)\s?\d)")
 _FROM = re.compile(rf"(?:,? the one)? from {_YEAR}(?![\w'-])", re.IGNORECASE)
 _BEFORE = re.compile(rf"\b{_YEAR}(?:'s)? $")
 

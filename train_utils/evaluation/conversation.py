@@ -32,6 +32,7 @@ from train_utils.models.item_vectors import sentence_encoder
 from train_utils.options import parse
 from train_utils.param.conversations import ConversationOptions
 from train_utils.prompts.named_titles import NamedTitles
+from train_utils.prompts.title_forms import unnumbered
 from train_utils.recommender import Recommender
 from train_utils.text_files import text_lines
 
@@ -91,7 +92,7 @@ def gold_fills(gold: Mapping[str, object]) -> set[Fill]:
 
     ranges = gold.get("ranges")
     fills: set[Fill] = {("numbers", gold["count"])} if "count" in gold else set()
-    fills |= {("titles", kind, title) for kind in _TITLES for title in of(kind)}
+    fills |= {("titles", kind, unnumbered(title)) for kind in _TITLES for title in of(kind)}
     fills |= {("categories", key, name) for key in ("only", "all") for name in of(key)}
     fills |= {("exclusions", name) for name in of("without")}
     fills |= {("unknown", title) for title in of("unknown")}
@@ -100,10 +101,10 @@ def gold_fills(gold: Mapping[str, object]) -> set[Fill]:
 
 
 def read_fills(preferences: Preferences, change: Change, catalog: Catalog) -> set[Fill]:
-    """Return the slots that the reader filled. Of items that share a title, the most popular one counts."""
+    """Return the slots that the reader filled. Items that share a title are one title."""
 
     def title(items: Sequence[int]) -> str:
-        return catalog.items[max(items, key=lambda item: catalog.popularity[item])].title
+        return unnumbered(catalog.items[max(items, key=lambda item: catalog.popularity[item])].title)
 
     fills: set[Fill] = {("numbers", preferences.count)} if preferences.count else set()
     fills |= {("titles", kind, title(items)) for kind in _TITLES for items in getattr(preferences, kind)}
