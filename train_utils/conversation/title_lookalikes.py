@@ -23,7 +23,10 @@ _ON_DAY = re.compile(
 _ENDS_LIST = re.compile(r"\s*(?:[.,;!?\n]|->|$)|\splease\b", re.IGNORECASE)  # "Scream and Friday, please"
 _MEANT = re.compile(r" (?:i|we) mean", re.IGNORECASE)  # "by Friday I mean the film"
 _NUMBER = re.compile(NUMBER, re.IGNORECASE)
-_COUNTS = re.compile(rf" (?:more|further|additional|extra|other|others|of (?:them|those|these|that kind|that sort)|{any_of(NOUNS)})\b", re.IGNORECASE)
+_COUNTS = re.compile(
+    rf" (?:more|further|additional|extra|other|others|of (?:them|those|these|that kind|that sort)|{any_of(NOUNS)})\b",
+    re.IGNORECASE,
+)
 _YEAR = r"\b(?:1[89]|20)\d\d\s?"
 _RANGE_BEGUN = re.compile(
     rf"\b(?:between|from)\s(?:the\syears\s)?{_YEAR}(?:and|&|to|-)\s?$|{_YEAR}(?:to|-|through|until)\s?$", re.IGNORECASE

@@ -92,7 +92,7 @@ def gold_fills(gold: Mapping[str, object]) -> set[Fill]:
 
     ranges = gold.get("ranges")
     fills: set[Fill] = {("numbers", gold["count"])} if "count" in gold else set()
-    fills |= {("titles", kind, unnumbered(title)) for kind in _TITLES for title in of(kind)}
+    fills |= {("titles", kind, unnumbered(str(title))) for kind in _TITLES for title in of(kind)}
     fills |= {("categories", key, name) for key in ("only", "all") for name in of(key)}
     fills |= {("exclusions", name) for name in of("without")}
     fills |= {("unknown", title) for title in of("unknown")}
