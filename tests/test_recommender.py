@@ -56,10 +56,16 @@ def test_a_list_is_what_ranking_every_title_gives(recommender, history):
 
 
 def test_a_history_takes_titles_as_people_write_them():
-    titles = ["Lion King, The", "Heat (1995)", "Solo (1996)", "Solo (2018)"]
+    titles = ["Lion King, The", "Heat (1995)", "Solo (1996)", "Solo (2018)", "Ice Storm, The (1)", "Ice Storm, The"]
     model, chat = tiny_chat(titles)
     films = Recommender(model, chat, make_catalog("films", [Item(f"f{n}", title) for n, title in enumerate(titles)]))
     assert films.indices(["the lion king", "LION KING, THE", "heat", "f1"]) == [0, 0, 1, 1]
+    assert films.indices(["Ice Storm, The", "the ice storm", "Ice Storm, The (1)", "ice storm, the (1)"]) == [
+        5,
+        5,
+        4,
+        4,
+    ]
     with pytest.raises(ValueError, match=r"'solo' may be 'Solo \(1996\)', 'Solo \(2018\)'; give the whole"):
         films.indices(["solo"])
 

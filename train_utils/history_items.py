@@ -5,6 +5,7 @@ from rapidfuzz import fuzz, process
 from train_utils.catalog import Catalog
 from train_utils.characters import shown
 from train_utils.prompts.named_titles import NamedTitles
+from train_utils.prompts.title_forms import unnumbered
 
 _COMPARED = 200  # characters of an unknown title that are compared, in a time that grows with their square
 _NEAR = 50  # unknown titles are compared with that many of the most like
@@ -38,11 +39,14 @@ def item_of_written_title(entry: str, catalog: Catalog, named_titles: NamedTitle
         named_titles: search of the catalog's titles.
 
     Raises:
-        ValueError: the entry is no title of the catalog, or may be several.
+        ValueError: the entry is no title of the catalog, or may be several different ones.
     """
     alike = named_titles.with_title(entry[:_COMPARED])
-    if len(alike) == 1:
-        return alike[0]
+    shared = {unnumbered(catalog.items[item].title) for item in alike}
+    if (
+        len(shared) == 1
+    ):  # of items that share their title, the one that has it without a number, as for the title itself
+        return catalog.title_index.get(*shared, alike[0])
     if alike:
         titles = ", ".join(repr(catalog.items[item].title) for item in alike[:5])
         raise ValueError(f"{shown(entry)} may be {titles}; give the whole title or the id")
