@@ -60,12 +60,7 @@ def test_a_history_takes_titles_as_people_write_them():
     model, chat = tiny_chat(titles)
     films = Recommender(model, chat, make_catalog("films", [Item(f"f{n}", title) for n, title in enumerate(titles)]))
     assert films.indices(["the lion king", "LION KING, THE", "heat", "f1"]) == [0, 0, 1, 1]
-    assert films.indices(["Ice Storm, The", "the ice storm", "Ice Storm, The (1)", "ice storm, the (1)"]) == [
-        5,
-        5,
-        4,
-        4,
-    ]
+    assert films.indices(["Ice Storm, The", "the ice storm", "ice storm, the (1)"]) == [5, 5, 4]
     with pytest.raises(ValueError, match=r"'solo' may be 'Solo \(1996\)', 'Solo \(2018\)'; give the whole"):
         films.indices(["solo"])
 

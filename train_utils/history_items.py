@@ -42,11 +42,11 @@ def item_of_written_title(entry: str, catalog: Catalog, named_titles: NamedTitle
         ValueError: the entry is no title of the catalog, or may be several different ones.
     """
     alike = named_titles.with_title(entry[:_COMPARED])
+    if len(alike) == 1:
+        return alike[0]
     shared = {unnumbered(catalog.items[item].title) for item in alike}
-    if (
-        len(shared) == 1
-    ):  # of items that share their title, the one that has it without a number, as for the title itself
-        return catalog.title_index.get(*shared, alike[0])
+    if len(shared) == 1:  # "Cape Fear" and "Cape Fear (1)": the one without a number, as for the title itself
+        return catalog.title_index.get(shared.pop(), alike[0])
     if alike:
         titles = ", ".join(repr(catalog.items[item].title) for item in alike[:5])
         raise ValueError(f"{shown(entry)} may be {titles}; give the whole title or the id")
