@@ -117,7 +117,7 @@ _NEGATING_AFTER = re.compile(
 _OBJECT = re.compile(
     phrase(
         r"( on| with| of| for)( (the|any|all|your|those|these))? TITLE| (the|any|all|your|those|these) TITLE"
-        r"|(?<=skip|hate|void|like) TITLE"
+        r"|((?<=skip)|(?<=hate)|(?<=avoid)|(?<=like)) TITLE"
     ),
     re.IGNORECASE,
 )

@@ -29,10 +29,9 @@ _NAMES = {
         """
         work, works, worked, wrote, write, writes, play, plays, played, teach, teaches, taught, study, studies, studied,
         live, lives, lived, run, runs, ran, met, went, made, makes, had, spent, lost, won, act, acts, acted, sing,
-        sings, sang, attended,
-        sell, sells, sold, bought, collect, collects, collected, direct, directs, directed, drew, edit,
-        edits, named, called, took, dragged, brought, showed, shows, lent, moved, visited, married, joined, started,
-        heard
+        sings, sang, attended, sell, sells, sold, bought, collect, collects, collected, direct, directs, directed, drew,
+        edit, edits, named, called, took, dragged, brought, showed, shows, lent, moved, visited, married, joined,
+        started, heard
         """
     ),
     # Words of a sentence that does not end in a request.

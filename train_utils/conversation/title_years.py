@@ -38,7 +38,7 @@ class TitleYears:
         before = _BEFORE.search(text, max(0, start - len("1962's ")), start)
         for found in filter(None, (after, before)):
             year = int(next(filter(None, found.groups())))
-            if chosen := tuple(i for i in items if self._catalog.items[i].attributes.get(self._attribute) == year):
+            if chosen := tuple(i for i in items if self._catalog.items[i].number(self._attribute) == year):
                 start, end = min(start, found.start()), max(end, found.end())
                 return Annotation(start, end, Mention(start, end, chosen))
         return title
