@@ -131,6 +131,37 @@ def test_aversions_reject_a_category(text, without):
 
 
 @pytest.mark.parametrize(
+    "text",
+    ["That last suggestion made our evening, cheers", "I can recommend Heat to you", "We attended a screening of Heat"],
+)
+def test_thanks_and_reports_ask_for_nothing(text):
+    assert not READER.read(text).asks
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("do you have anything comparable, perhaps five?", 5),
+        ("similar ones please, three would be sufficient", 3),
+        ("Seven additional ones, if I may", 7),
+        ("7 recs pls", 7),
+    ],
+)
+def test_numbers_are_read_after_hedges_and_before_any_name_of_items(text, count):
+    change = READER.read(text)
+    assert (change.count, change.liked) == (count, ())
+
+
+def test_a_refusal_reaches_over_the_words_that_introduce_a_category():
+    assert READER.read("dont show me anything with the tag westerns or horror").without == ("Western", "Horror")
+
+
+def test_titles_are_judged_by_what_people_have_not_liked_and_vibe_with():
+    assert [items[0] for items in READER.read("Heat I have not liked.").disliked] == [4]
+    assert [items[0] for items in READER.read("what are 4 films if I really vibe with Heat").liked] == [4]
+
+
+@pytest.mark.parametrize(
     "refusal", ["skip the", "skip", "pass on the", "hard pass on", "not a fan of", "avoid", "I hate"]
 )
 @pytest.mark.parametrize(

@@ -59,8 +59,7 @@ _NAMES = {
 _NOUN_PHRASE = Phrases(
     {
         "older movies": (
-            r"(?!(not one|that|this|your|my|our)\b"
-            r"|(GOOD|nice) (one|choice|pick|shout|idea|suggestion|recommendation|call)\s*([!.,]|$)"
+            r"(?!not one\b|(GOOD|nice) (one|choice|pick|shout|idea|suggestion|recommendation|call)\s*([!.,]|$)"
             r"|(what )?(an? )?(GOOD|BAD) NOUNS\s*[!.])"
             r"((just|only|and|ok) )?((an?|one|the|some|any) )?((?!STATING\b)[^\W\d][\w-]* ){0,3}?NOUNS"
             r"(~(please|pls|thanks)?~$|\s*,| AFTER_NOUN\b| without\b)"

@@ -139,7 +139,7 @@ swap, switch to, next, i choose, go for, i'm up for, up for, time for, gotta, mu
 after, i'm now after, we're now after, could go for, shoot me, shoot us, hand me, hand us, toss me, sling me, fetch me,
 hook me up, serve me, give him, give her, give them, find him, find her, find them, show him, show her, show them,
 hunting for, dying to, hoping for, get me, get us, lemme, let me get, propose, advise, start with, replace, should be,
-has to be, must be, needs to be, have to be, ought to be, bring on, changed my mind, be grateful for, grateful for a*,
+has to be, must be, needs to be, have to be, ought to be, bring on, changed my mind, be grateful for,
 appreciate a, be welcome, i search, i'm searching, wondering which, i wonder which, wouldn't say no to, wouldn't mind a,
 wouldn't mind some, wouldn't mind seeing, wouldn't mind watching, can't say no to, never say no to, asked for
 """

@@ -93,6 +93,9 @@ _REPORTED = _table(
             r"|got) [^.!?;]{0,30}\b(was|is)\b"
         ),
         "I can recommend [Heat]": r"\b(i|we) ((can|could|must|would) )?((only|highly|really) )?recommend (the )?TITLE",
+        "that last suggestion was": (
+            r"\b(that|this|(that|this|your|the) last) (suggestion|recommendation|pick|tip|idea|choice|list)s?\b"
+        ),
         "on my bucket list": r"\b(my|our|your|this|that|bucket|wish) list\b",
         "we are off to see it": r"\b(off|about|going) to (watch|see)\b",
         "I wanted my money back": r"\bwanted (my|our|his|her)\b",
