@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {
     "command", "files", "text_files", "json_files", "characters", "printable", "pickle_limits", "pickle_reader",
-    "plain_pickle", "dataset_folder",
+    "plain_pickle", "dataset_folder", "teacher_address",
     "model_folder", "tokenizer_file", "feed_files", "feed_fields",
 }  # fmt: skip
 # Readers of files that the library and the stage folders share, and pages of reports; they need NumPy, torch or

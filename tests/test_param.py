@@ -111,6 +111,8 @@ def test_a_flag_that_is_given_its_default_is_given():
         (EvalOptions, "--data_path x --GSM8K_data_path no/such"),
         (EvalOptions, "--data_path x --teacher local:no/such"),
         (EvalOptions, "--data_path x --teacher file:no/such"),
+        (EvalOptions, "--data_path x --teacher ease:no/such"),
+        (EvalOptions, "--data_path x --teacher http://127.0.0.1:2068+ease:no/such"),
         (TrainOptions, "--share_chat_gpt no/such"),
         (TrainOptions, "--teacher local:no/such"),
         (LeakageOptions, "--data_path x --teacher_data no/such"),
@@ -121,7 +123,8 @@ def test_a_path_to_read_that_is_named_has_to_exist(capsys, options, line):
         parse(options, line.split(" "))
     error = capsys.readouterr().err
     assert stopped.value.code == 2 and error.count("\n") == 1
-    assert f"{line.split()[-2]} '{line.split()[-1]}' does not exist" in error
+    *_, flag, text = line.split()
+    assert f"error: {flag} {text!r}" in error and "'no/such' does not exist" in error
 
 
 def test_paths_that_are_there_or_not_read_are_taken(tmp_path):

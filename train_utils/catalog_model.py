@@ -119,7 +119,7 @@ class CatalogModel:
             model: a merged folder, an adapter's folder, a base model or a GGUF file. With `url`, the merged folder that
                 the server serves, whose weights are not read.
             dataset: a dataset folder or a catalog; None for plain conversation.
-            teacher: `http://HOST:PORT[/DATASET]`, `local:PATH` or `file:PATH`, or a teacher.
+            teacher: an address (see `open_teacher`), or a teacher.
             prior_weight: weight of the teacher's scores; None for `PRIOR_WEIGHT` of the model's item form.
             sequence_weight: weight of what the model expects after the bare history; see the class.
             device: "auto", "cpu" or a CUDA device.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, get_origin, get_type_hints
 
 from train_utils.command import LineParser, bounds_of
+from train_utils.teacher_address import local_paths
 
 C = TypeVar("C", bound="Options")
 
@@ -152,10 +153,15 @@ def _check_texts(options: type, given: Mapping[str, object]) -> None:
         text = given.get(f.name)
         if isinstance(text, str) and not text.strip() and (text or not f.metadata["empty"]):
             raise ValueError(f"--{f.name} is {text!r}, wanted a text that is not empty")
-        kind, _, address = text.partition(":") if isinstance(text, str) else ("", "", "")
-        path = text if f.metadata["exists"] else address if f.name == "teacher" and kind in ("local", "file") else ""
-        if isinstance(path, str) and path and not Path(path).exists():
+        if not isinstance(text, str):
+            continue
+        if text and f.metadata["exists"] and not Path(text).exists():
             raise ValueError(f"--{f.name} {text!r} does not exist; correct the path, or leave the flag out")
+        for path in local_paths(text) if f.name == "teacher" else ():
+            if not Path(path).exists():
+                raise ValueError(
+                    f"--{f.name} {text!r}: {path!r} does not exist; correct the path, or leave the flag out"
+                )
 
 
 def _shown(default: object) -> object:

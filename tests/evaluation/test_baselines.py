@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train_utils.evaluation import baselines
 from train_utils.evaluation.baselines import (
     BASELINES,
     EASE,
@@ -19,6 +18,7 @@ from train_utils.evaluation.baselines import (
     RecentPopularity,
     baseline,
 )
+from train_utils.teacher import interactions
 
 LEARNED = [
     Popularity(),
@@ -77,7 +77,7 @@ def test_small_blocks_give_the_same_answer(make, monkeypatch):
     sequences, n_items = random_data()
     hidden = [[] for _ in sequences]
     whole = fresh(make).fit(sequences, n_items).rank(sequences, hidden, 10)
-    monkeypatch.setattr(baselines, "_BLOCK", 100)
+    monkeypatch.setattr(interactions, "BLOCK", 100)
     np.testing.assert_array_equal(fresh(make).fit(sequences, n_items).rank(sequences, hidden, 10), whole)
 
 
@@ -199,7 +199,7 @@ def test_knn_equals_the_dense_definition(sequences, neighbors, recency):
 @given(st.lists(st.lists(st.integers(0, 3), min_size=6, max_size=6), min_size=1, max_size=5), st.integers(1, 6))
 def test_top_k_is_exact_with_ties_by_index(rows, k):
     expected = [sorted(range(6), key=lambda item, row=row: (-row[item], item))[:k] for row in rows]
-    assert baselines._top_k(np.array(rows, dtype=float), k).tolist() == expected
+    assert interactions.top_k(np.array(rows, dtype=float), k).tolist() == expected
 
 
 def test_ease_completes_the_checkerboard():
@@ -226,7 +226,7 @@ def test_ease_scores_are_the_weighted_history_counted_by_hand():
     model.weights = np.arange(16.0).reshape(4, 4)
     # Item 1 twice: its newest event, two from the end, counts.
     expected = 0.25 * model.weights[1] + 0.5 * model.weights[2] + model.weights[0]
-    np.testing.assert_allclose(model._scores([[1, 1, 2, 0]])[0], expected)
+    np.testing.assert_allclose(model.scores([[1, 1, 2, 0]])[0], expected)
 
 
 def test_ease_refuses_a_catalog_that_needs_too_much_memory():

@@ -21,6 +21,7 @@ from train_utils.files import exclusively, write_json
 from train_utils.models.backbone import model_files
 from train_utils.models.trained import backbone_of
 from train_utils.param.evaluation import EvalOptions
+from train_utils.teacher_address import address_parts, local_path
 
 logger = logging.getLogger(__name__)
 
@@ -37,9 +38,12 @@ def result_identity(options: EvalOptions) -> dict[str, object]:
 
 
 def teacher_files(teacher: str) -> list[Path]:
-    """Return the files of a teacher, by its address: a recording or checkpoints; none of a server."""
-    kind, _, path = teacher.partition(":")
-    if kind not in ("file", "local") or not path:
+    """Return the files of a teacher, by its address: a recording, checkpoints or a dataset; none of a server."""
+    first, dataset = address_parts(teacher)
+    if dataset:
+        return [*teacher_files(first), *dataset_files(dataset)]
+    path = local_path(teacher)
+    if not path:
         return []
     return sorted(Path(path).rglob("*.pth")) if Path(path).is_dir() else [Path(path)]
 

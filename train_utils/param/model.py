@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 from train_utils.options import Options, option
 
-TEACHERS = "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), or file:PATH (a recording)"
+TEACHERS = (
+    "http://HOST:PORT[/DATASET], local:PATH (SASRec.pth, or the folder of its runs), file:PATH (a recording), "
+    "ease:FOLDER (what the users of a dataset consumed together), or one of the others and +ease:FOLDER (both)"
+)
 TRUST = "run the code in the folder of a model, which can do what you can do; without it such a model is refused"
 ENCODER = "snap/base/all-MiniLM-L6-v2"
 

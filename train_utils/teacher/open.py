@@ -1,4 +1,4 @@
-"""A teacher opened by its address: a server, a local checkpoint or a recording."""
+"""A teacher opened by its address: a server, a local checkpoint, a recording or the co-occurrence of a dataset."""
 
 from contextlib import suppress
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -9,6 +9,7 @@ from train_utils.files import digest
 from train_utils.teacher.http_client import HttpTeacher
 from train_utils.teacher.protocol import Teacher
 from train_utils.teacher.recorded import RecordedTeacher
+from train_utils.teacher_address import address_parts
 
 # Seconds that a teacher's server has to answer where users wait: scores of a batch take milliseconds.
 WHILE_USERS_WAIT_S = 2.0
@@ -19,13 +20,21 @@ def open_teacher(spec: str, within_s: float | None = None) -> Teacher:
 
     Args:
         spec: "host:port" or "http://host:port" is a server, "http://host:port/NAME" a server of several datasets,
-            "local:PATH" a checkpoint or the folder of its runs, "file:PATH" a recording.
+            "local:PATH" a checkpoint or the folder of its runs, "file:PATH" a recording, "ease:FOLDER" EASE on the
+            training events of a dataset, and "TEACHER+ease:FOLDER" a teacher with EASE added.
         within_s: seconds that a server may be silent, and for which it is asked again; None waits for minutes, as a
             training run should.
 
     Raises:
         ValueError: another text, or a broken file.
     """
+    first, ease = address_parts(spec)
+    if ease:
+        from train_utils.teacher.ease_teacher import BlendedTeacher, EaseTeacher  # SciPy; the others need none
+
+        # Before the other teacher, which would have to be closed again where the dataset is broken.
+        co_occurrence = EaseTeacher(ease)
+        return BlendedTeacher(open_teacher(first, within_s), co_occurrence) if first else co_occurrence
     kind, _, path = spec.partition(":")
     if kind == "file" and path:
         return RecordedTeacher(path)
@@ -41,15 +50,19 @@ def open_teacher(spec: str, within_s: float | None = None) -> Teacher:
                 return HttpTeacher(parts.hostname, parts.port, dataset)
             return HttpTeacher(parts.hostname, parts.port, dataset, within_s, within_s, within_s)
     raise ValueError(
-        'a teacher is "http://host:port", "http://host:port/DATASET", "host:port", "local:PATH" or "file:PATH", '
-        f"got {spec!r}"
+        'a teacher is "http://host:port", "http://host:port/DATASET", "host:port", "local:PATH", "file:PATH", '
+        f'"ease:FOLDER" or "TEACHER+ease:FOLDER", got {spec!r}'
     )
 
 
 def checkpoint_of(teacher: Teacher) -> str:
     """Return the digest of the checkpoint of a teacher inside this process; "" where the teacher is elsewhere."""
+    from train_utils.teacher.ease_teacher import BlendedTeacher
     from train_utils.teacher.local import LocalTeacher
 
+    if isinstance(teacher, BlendedTeacher):
+        first = checkpoint_of(teacher.first)
+        return first and f"{first} with EASE"
     return f"sha256 {digest(teacher.path)[:16]}" if isinstance(teacher, LocalTeacher) else ""
 
 
