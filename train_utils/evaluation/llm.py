@@ -16,7 +16,7 @@ import torch
 from transformers import PreTrainedModel
 
 from train_utils.catalog import Catalog
-from train_utils.constraint.constraint import Constraint, Prior
+from train_utils.constraint.constraint import Constraint, Prior, log_shares
 from train_utils.decoding.completions_endpoint import CompletionsEndpoint
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Completion, Request
@@ -245,7 +245,7 @@ class LLMRecommender:
     def _answers(self, users: Sequence[EvalCase], weights: Sequence[float]) -> Iterator[list[Prediction]]:
         """Yield the predictions of each weight. Where lists are ranked, prompts are prefilled once for all weights."""
         prior = self.plan.prior
-        scores = self._prior_scores(prior, users) if prior else []
+        scores = self.prior_scores(prior, users) if prior else []
         of_model = self._sequence_priors(users)
         requests = [self.request(row, its_prior) for row, its_prior in zip(users, of_model, strict=True)]
         ranks = self.plan.decoding.decoding == "rank"
@@ -266,7 +266,40 @@ class LLMRecommender:
                 completions = self._generated(requests)
             yield [self.answer(*pair) for pair in zip(requests, completions, strict=True)]
 
-    def _prior_scores(self, prior: PriorSpec, users: Sequence[EvalCase]) -> list[np.ndarray]:
+    @property
+    def scores_items(self) -> bool:
+        """Whether one pass gives what the model thinks of every item: with one token per item, by the own engine."""
+        own = self.plan.decoding.engine == "own" and self.plan.decoding.constrained
+        return own and self.chat.one_token_codes is not None and self.engine.searches and not self.engine.finder.always
+
+    def item_scores(self, users: Sequence[EvalCase]) -> np.ndarray:
+        """Return what the model adds to each item at the first of a list, with its own prior after the bare history.
+
+        Only where `scores_items`.
+
+        Args:
+            users: evaluation cases, at least one.
+
+        Returns:
+            float32 [users, items], log-probabilities up to a constant per user; -inf for what may not be listed.
+        """
+        tokens, engine = self.chat.one_token_codes, self.engine
+        assert tokens is not None and engine.searches  # the caller asked `scores_items`
+
+        def work(part: Sequence[EvalCase]) -> np.ndarray:
+            requests = self.requests(part)
+            logits = engine.prefill(requests).logits.reshape(len(requests), -1)
+            scores = logits[:, torch.from_numpy(tokens).to(logits.device)].float().cpu().numpy()
+            for row, request in zip(scores, requests, strict=True):
+                assert request.rules is not None  # lists are constrained
+                if request.rules.prior is not None:
+                    row += log_shares(request.rules.prior).astype(np.float32)
+                row[~request.rules.admitted] = -np.inf
+            return scores
+
+        return np.concatenate(side_by_side(work, users, engine.model))
+
+    def prior_scores(self, prior: PriorSpec, users: Sequence[EvalCase]) -> list[np.ndarray]:
         """Return the prior's scores of all items (float64 [items]) for each user."""
         match prior.source:
             case "teacher":

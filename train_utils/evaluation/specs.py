@@ -126,7 +126,7 @@ class PriorSpec:
 
     Attributes:
         source: where the scores are from.
-        weight: weight of the prior; None for that of the best NDCG@10 for validation users.
+        weight: weight of the prior; None for the best for validation users.
         reduce: what the prior says of a branch: the sum or the maximum below it.
         users: validation users that choose the weight.
         teacher: the teacher, for that source.

@@ -101,7 +101,10 @@ class EvalOptions(ModelOptions):
         "", "scores of the items that enter decoding", ("", *get_args(PriorSource))
     )
     prior_weight: str = option(
-        "auto", "weight of the prior; auto: that of the best NDCG@10 for validation users", needs="prior"
+        "auto",
+        "weight of the prior; auto: that of the highest likelihood of validation users' next items, or of the best "
+        "NDCG@10 of their lists where items are spelled",
+        needs="prior",
     )
     prior_reduce: Literal["auto", PriorReduce] = option(
         "auto",
