@@ -11,9 +11,10 @@ from tiny import coded_chat, tiny_chat
 from tiny_samples import TITLES, small_catalog
 
 from train_utils import Recommender
+from train_utils.catalog import Catalog, make_catalog
 from train_utils.constraint.constraint import Prior, log_shares
 from train_utils.evaluation import prior_weight
-from train_utils.evaluation.cases import eval_cases
+from train_utils.evaluation.cases import EvalCase, eval_cases
 from train_utils.evaluation.llm import LLMRecommender
 from train_utils.evaluation.prior_weight import (
     LARGEST_FITTED,
@@ -79,13 +80,13 @@ def llm(request) -> LLMRecommender:
     return recommender_of(Recommender(model.double(), chat, CATALOG))
 
 
-def recommender_of(recommender: Recommender, **more) -> LLMRecommender:
+def recommender_of(recommender: Recommender, catalog: Catalog = CATALOG, **more) -> LLMRecommender:
     options = {
         "data_path": "x", "model_name": "x", "gpu": "cpu", "dtype": "float32", "topk": 6, "max_history": 3,
         "batch_size": 4, "use_CBS": True, "CBS_type": 2, "idx": True, "decoding": "rank", "share_chat_gpt": "",
         "prior": "popularity", "prior_reduce": "sum",
     }  # fmt: skip
-    return LLMRecommender(CATALOG, recommender, ModelPlan.from_options(EvalOptions(**options | more)))
+    return LLMRecommender(catalog, recommender, ModelPlan.from_options(EvalOptions(**options | more)))
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.7, 5.0])
@@ -110,6 +111,24 @@ def test_the_result_names_the_weight_its_likelihood_and_that_of_the_model_alone(
     assert chosen["validation_users"] == len(CATALOG.split("valid"))
     assert choose_prior_weight(CATALOG, llm.plan.prior, llm, PROCESS) == chosen
     assert choose_prior_weight(CATALOG, replace(llm.plan.prior, weight=3.0), llm, PROCESS) == {"weight": 3.0}
+
+
+def test_users_whose_next_item_may_not_be_listed_do_not_count(llm):
+    repeats, consumes = ["1", "2", "3", "2", "4"], ["1", "2", "4", "3", "5"]
+    catalog = make_catalog(CATALOG.name, CATALOG.items, {"u": repeats, "v": consumes})
+    of_both = recommender_of(Recommender(llm.recommender.model, llm.chat, catalog), catalog)
+    (counted,) = [row for row in validation_users(of_both) if row.user == "v"]
+    added = np.array([log_shares(Prior(scores)) for scores in of_both.prior_scores(of_both.plan.prior, [counted])])
+    expected = likeliest_weight(of_both.item_scores([counted]), added, np.array([counted.target]))
+    assert choose_prior_weight(catalog, of_both.plan.prior, of_both, PROCESS)["weight"] == pytest.approx(expected)
+    none = make_catalog(CATALOG.name, CATALOG.items, {"u": repeats})
+    of_none = recommender_of(Recommender(llm.recommender.model, llm.chat, none), none)
+    with pytest.raises(ValueError, match="no validation user of 1 has a next item that may be listed"):
+        choose_prior_weight(none, of_none.plan.prior, of_none, PROCESS)
+
+
+def validation_users(llm: LLMRecommender) -> list[EvalCase]:
+    return eval_cases(llm.catalog, llm.plan.task, replace(llm.plan.split, split="valid"))
 
 
 def test_a_large_catalog_chooses_by_as_many_users_as_memory_holds(llm, monkeypatch):

@@ -168,6 +168,12 @@ def test_a_dataset_of_other_items_and_one_without_events_are_refused(world, tmp_
         open_teacher(f"ease:{tmp_path / 'cold'}")
 
 
+def test_a_dataset_too_large_for_ease_is_refused_before_it_is_fitted(world, monkeypatch):
+    monkeypatch.setattr(ease_teacher, "EASE_MAX_ITEMS", len(ALL) - 1)
+    with pytest.raises(TeacherError, match="'dataset' has 30 items, too many for EASE: wanted at most 29; leave"):
+        open_teacher(f"local:{world / 'output'}+ease:{world / 'dataset'}")
+
+
 def test_addresses_with_and_without_co_occurrence():
     assert address_parts("local:runs/a+b") == ("local:runs/a+b", "")
     assert address_parts("local:runs/a+b+ease:data/c+d") == ("local:runs/a+b", "data/c+d")

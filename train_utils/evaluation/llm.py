@@ -142,6 +142,12 @@ class LLMRecommender:
         assert self.chat.trie is not None  # a test has a catalog
         return Constraint(self.chat.trie, allow, row.hidden(split.hide_seen), distinct=decoding.distinct, prior=prior)
 
+    def admits(self, row: EvalCase, item: int) -> bool:
+        """Return whether a user's list may have an item, by what is hidden and by an enforced request."""
+        split = self.plan.split
+        admitted = row.spec.admitted(self.catalog) if split.enforce_request else None
+        return item not in row.hidden(split.hide_seen) and (admitted is None or item in admitted)
+
     def _has_choice(self, row: EvalCase) -> bool:
         """Return whether any item is admissible for a user."""
         if not self.plan.decoding.constrained:

@@ -98,18 +98,20 @@ def _by_likelihood(
     mine: list[tuple[str, np.ndarray, np.ndarray]] = []
     for rows in _with_progress(shared, "prior weight", processes):
         # A target that may not be listed can only be missed, whatever the weight.
-        asked = [row for row in rows if row.target not in row.hidden(llm.plan.split.hide_seen)]
+        asked = [row for row in rows if llm.admits(row, row.target)]
         if asked:
             added = np.array([log_shares(Prior(scores)) for scores in llm.prior_scores(prior, asked)], np.float32)
             mine += zip([row.user for row in asked], llm.item_scores(asked), added, strict=True)
     # Sorted for the rounding of sums; see `_ndcg`.
     scored = sorted(gather_object(mine), key=lambda entry: entry[0])
+    if not scored:
+        raise ValueError(
+            f"no validation user of {len(users)} has a next item that may be listed, which would choose "
+            "`prior_weight`; give a number"
+        )
+    of_model, of_prior = (np.stack([entry[part] for entry in scored]) for part in (1, 2))
     targets = {row.user: row.target for row in users}
-    kept = [entry for entry in scored if np.isfinite(entry[1][targets[entry[0]]])]
-    if not kept:
-        raise ValueError("no validation user has a next item that may be listed; give `prior_weight` a number")
-    of_model, of_prior = (np.stack([entry[part] for entry in kept]) for part in (1, 2))
-    target = np.array([targets[user] for user, *_ in kept])
+    target = np.array([targets[user] for user, *_ in scored])
     best = likeliest_weight(of_model, of_prior, target)
     return best, {
         weight: max_log_likelihood(of_model + np.float32(weight) * of_prior, target) for weight in sorted({0.0, best})

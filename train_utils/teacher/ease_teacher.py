@@ -7,7 +7,7 @@ from typing import Literal, overload
 import numpy as np
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.teacher.ease import EASE
+from train_utils.teacher.ease import EASE, EASE_MAX_ITEMS
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError, TeacherRefusal
 
 # Factors of the standard scores of EASE in a log-probability, alone and beside SASRec's log-probabilities: those of the
@@ -34,6 +34,11 @@ class EaseTeacher:
         if not any(sequences):
             raise TeacherError(
                 f"dataset {self.catalog.name!r} has no training event for EASE to learn from; name another teacher"
+            )
+        if len(self.catalog.items) > EASE_MAX_ITEMS:
+            raise TeacherError(
+                f"dataset {self.catalog.name!r} has {len(self.catalog.items)} items, too many for EASE: wanted at most "
+                f"{EASE_MAX_ITEMS}; leave `ease:` out"
             )
         self._ease = EASE().fit(sequences, len(self.catalog.items))
         self._popularity = np.bincount(np.concatenate(sequences).astype(np.int64), minlength=len(self.catalog.items))
