@@ -61,5 +61,5 @@ def test_a_user_who_has_had_everything_takes_no_teachers_score_from_the_others()
     llm = LLMRecommender(catalog, Recommender(MODEL, CHAT, CATALOG), plan)
     llm.teacher = WholeTeacher()
     users = eval_cases(catalog, plan.task, plan.split)
-    together, alone = llm._prior_scores(plan.prior, users)[1], llm._prior_scores(plan.prior, users[1:])[0]
+    together, alone = llm.prior_scores(plan.prior, users)[1], llm.prior_scores(plan.prior, users[1:])[0]
     assert together.tolist() == alone.tolist() == [0.5, 0.25, 0]

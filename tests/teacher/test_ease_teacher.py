@@ -106,6 +106,9 @@ def test_a_blend_that_adds_nothing_is_the_teacher(blend):
 def test_a_shorter_list_begins_a_longer_one_and_nothing_of_the_history_is_listed(request, kind):
     teacher: Teacher = request.getfixturevalue(kind)
     longest = teacher.top_k(HISTORIES, len(ALL))
+    assert teacher.top_k([ALL, HISTORIES[0]], 3, scores=True)[0] == [[], longest[0][:3]], (
+        "nothing is left for who had all"
+    )
     for history, items in zip(HISTORIES, longest, strict=True):
         assert sorted(items) == sorted({*ALL} - {*history})
     for k in (1, 3, 29):
