@@ -1,4 +1,4 @@
-"""The weight of a prior is the likeliest one, by the scores that lists are ranked by."""
+"""The weight of a prior is that of the highest likelihood, by the scores that lists are ranked by."""
 
 from dataclasses import replace
 
@@ -19,8 +19,8 @@ from train_utils.evaluation.llm import LLMRecommender
 from train_utils.evaluation.prior_weight import (
     LARGEST_FITTED,
     choose_prior_weight,
-    likeliest_weight,
     max_log_likelihood,
+    maximum_likelihood_weight,
 )
 from train_utils.evaluation.specs import ModelPlan
 from train_utils.param.evaluation import EvalOptions
@@ -42,18 +42,14 @@ def drawn(seed: int, users: int = 40, items: int = 12, true_weight: float = 1.0)
 
 def mean_log_share(scores, target) -> float:
     """In plain NumPy, one user after the other."""
-    values = []
-    for row, item in zip(scores, target, strict=True):
-        row = row[np.isfinite(row)] if np.isfinite(row[item]) else row
-        values.append(scores[len(values)][item] - np.log(np.exp(row.astype(float)).sum()))
-    return float(np.mean(values))
+    return float(np.mean([row[item] - np.logaddexp.reduce(row) for row, item in zip(scores, target, strict=True)]))
 
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), true_weight=st.sampled_from([0.0, 0.5, 1.0, 4.0]))
-def test_no_weight_of_a_grid_is_likelier_at_any_factor(seed, true_weight):
+def test_no_weight_of_a_grid_has_a_higher_likelihood_at_any_factor(seed, true_weight):
     of_model, of_prior, target = drawn(seed, true_weight=true_weight)
-    best = likeliest_weight(of_model, of_prior, target)
+    best = maximum_likelihood_weight(of_model, of_prior, target)
     reached = max_log_likelihood(of_model + np.float32(best) * of_prior, target)
     for weight in (0.0, 0.1, 0.3, 0.7, 1.0, 1.5, 3.0, 6.0, 20.0):
         for factor in (0.05, 0.2, 0.5, 0.8, 1.0, 1.3, 2.0):
@@ -62,15 +58,15 @@ def test_no_weight_of_a_grid_is_likelier_at_any_factor(seed, true_weight):
 
 def test_the_weight_that_made_the_data_is_found():
     of_model, of_prior, target = drawn(1, users=4000, true_weight=2.0)
-    assert likeliest_weight(of_model, of_prior, target) == pytest.approx(2.0, abs=0.2)
+    assert maximum_likelihood_weight(of_model, of_prior, target) == pytest.approx(2.0, abs=0.2)
 
 
 def test_a_prior_that_contradicts_gets_no_weight_and_a_model_that_does_the_largest():
     of_model, of_prior, target = drawn(2, users=500, true_weight=1.0)
-    assert likeliest_weight(of_model, -of_prior, target) == 0
+    assert maximum_likelihood_weight(of_model, -of_prior, target) == 0
     closed = np.isneginf(of_model)
     against = np.where(closed, -np.inf, -np.where(closed, 0.0, of_model))
-    assert likeliest_weight(against, of_prior, target) == LARGEST_FITTED
+    assert maximum_likelihood_weight(against, of_prior, target) == LARGEST_FITTED
 
 
 @pytest.fixture(params=["token", "token_title"])
@@ -119,7 +115,7 @@ def test_users_whose_next_item_may_not_be_listed_do_not_count(llm):
     of_both = recommender_of(Recommender(llm.recommender.model, llm.chat, catalog), catalog)
     (counted,) = [row for row in validation_users(of_both) if row.user == "v"]
     added = np.array([log_shares(Prior(scores)) for scores in of_both.prior_scores(of_both.plan.prior, [counted])])
-    expected = likeliest_weight(of_both.item_scores([counted]), added, np.array([counted.target]))
+    expected = maximum_likelihood_weight(of_both.item_scores([counted]), added, np.array([counted.target]))
     assert choose_prior_weight(catalog, of_both.plan.prior, of_both, PROCESS)["weight"] == pytest.approx(expected)
     none = make_catalog(CATALOG.name, CATALOG.items, {"u": repeats})
     of_none = recommender_of(Recommender(llm.recommender.model, llm.chat, none), none)

@@ -12,7 +12,7 @@ from train_utils.catalog import Item, load_catalog, make_catalog
 from train_utils.dialogue.expectations import similarity_of
 from train_utils.evaluation.results import teacher_files
 from train_utils.files import write_json
-from train_utils.teacher import ease_teacher
+from train_utils.teacher import ease_teacher, interactions
 from train_utils.teacher.ease import EASE
 from train_utils.teacher.ease_teacher import ADDED, STRENGTH, BlendedTeacher, EaseTeacher
 from train_utils.teacher.open import checkpoint_of, open_teacher
@@ -119,7 +119,7 @@ def test_a_shorter_list_begins_a_longer_one_and_nothing_of_the_history_is_listed
 def test_small_blocks_give_the_same_answer(request, monkeypatch, kind):
     teacher: Teacher = request.getfixturevalue(kind)
     whole = teacher.top_k([*HISTORIES, []], 5, scores=True)
-    monkeypatch.setattr(ease_teacher, "_BLOCK_SCORES", 2 * len(ALL))
+    monkeypatch.setattr(interactions, "BLOCK", 2 * len(ALL))
     assert teacher.top_k([*HISTORIES, []], 5, scores=True) == whole
     assert teacher.top_k([], 5, scores=True) == ([], [])
 
@@ -194,8 +194,16 @@ def test_a_result_depends_on_the_checkpoint_and_on_the_dataset(world, blend):
     files = teacher_files(f"local:{world / 'output'}+ease:{world / 'dataset'}")
     assert {*checkpoints, world / "dataset" / "sequential.jsonl"} <= set(files)
     assert teacher_files(f"ease:{world / 'dataset'}")
-    # A recording of answers belongs to the teacher that gave them.
-    assert checkpoint_of(blend) not in ("", checkpoint_of(blend.first))
+
+
+def test_a_recording_belongs_to_the_checkpoint_and_to_the_events_of_its_teacher(world, ease, blend, tmp_path):
+    write_dataset(tmp_path / "other", ALL, {"u": ALL[:6]})
+    other = open_teacher(f"ease:{tmp_path / 'other'}")
+    whose = [
+        checkpoint_of(teacher) for teacher in (ease, other, blend, blend.first, BlendedTeacher(blend.first, other))
+    ]
+    assert len({*whose, ""}) == 6, "no two are the same, and none is unknown"
+    assert checkpoint_of(open_teacher(f"ease:{world / 'dataset'}")) == checkpoint_of(ease)
 
 
 def test_a_blend_closes_its_teacher(world):

@@ -294,7 +294,7 @@ class LLMRecommender:
 
         def work(part: Sequence[EvalCase]) -> np.ndarray:
             requests = self.requests(part)
-            logits = engine.prefill(requests).logits.reshape(len(requests), -1)
+            logits = engine.prefill(requests).logits
             scores = logits[:, torch.from_numpy(tokens).to(logits.device)].float().cpu().numpy()
             for row, request in zip(scores, requests, strict=True):
                 assert request.rules is not None  # lists are constrained

@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 PRIOR_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 _LARGEST_WEIGHT = 2.0**20  # by lists
 LARGEST_FITTED = 1000.0  # by likelihood
-_MOST_SCORES = 50_000_000  # of the users that choose a weight: 400 MB of the model and of the prior
+_MOST_SCORES = 20_000_000  # of users and items: 80 MB each for model and prior, and several float64 arrays of the fit
 
 
 def choose_prior_weight(
@@ -31,7 +31,7 @@ def choose_prior_weight(
     """Return the weight of the prior; without a given one, the best for validation users.
 
     Where the model scores every item in one pass, that is the weight of the highest likelihood of their next items,
-    which tells close weights apart; for titles that are spelled, that of the best NDCG@10 of their lists.
+    which distinguishes close weights; for titles that are spelled, that of the best NDCG@10 of their lists.
 
     Args:
         catalog: the catalog of the test.
@@ -112,14 +112,14 @@ def _by_likelihood(
     of_model, of_prior = (np.stack([entry[part] for entry in scored]) for part in (1, 2))
     targets = {row.user: row.target for row in users}
     target = np.array([targets[user] for user, *_ in scored])
-    best = likeliest_weight(of_model, of_prior, target)
+    best = maximum_likelihood_weight(of_model, of_prior, target)
     return best, {
         weight: max_log_likelihood(of_model + np.float32(weight) * of_prior, target) for weight in sorted({0.0, best})
     }
 
 
-def likeliest_weight(of_model: np.ndarray, of_prior: np.ndarray, target: np.ndarray) -> float:
-    """Return the weight of a prior beside a model at which the next items of users are the likeliest.
+def maximum_likelihood_weight(of_model: np.ndarray, of_prior: np.ndarray, target: np.ndarray) -> float:
+    """Return the weight of a prior at which the next items of users have the highest likelihood.
 
     Both have a factor in the log-probabilities, so that a model or a prior that is too sure of itself is toned down;
     the order of items depends on their ratio alone, which is the weight. The likelihood is concave in both.

@@ -1,6 +1,8 @@
 """Teachers without training: what a dataset's users consumed together, alone or added to another teacher."""
 
+import json
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, overload
 
@@ -8,13 +10,13 @@ import numpy as np
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.teacher.ease import EASE, EASE_MAX_ITEMS
+from train_utils.teacher.interactions import blocks
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError, TeacherRefusal
 
-# Factors of the standard scores of EASE in a log-probability, alone and beside SASRec's log-probabilities: those of the
+# Factors of the standard scores of EASE in a log-probability, alone and with SASRec's log-probabilities: those of the
 # highest likelihood of MovieLens-100K's validation events, ten events shown.
 STRENGTH = 0.6
 ADDED = 0.16
-_BLOCK_SCORES = 4_000_000  # scores held at a time (32 MB)
 _FLOOR = 1e-30  # a probability that a server has rounded to 0
 
 
@@ -41,23 +43,35 @@ class EaseTeacher:
                 f"{EASE_MAX_ITEMS}; leave `ease:` out"
             )
         self._ease = EASE().fit(sequences, len(self.catalog.items))
+        self._sequences = sequences
         self._popularity = np.bincount(np.concatenate(sequences).astype(np.int64), minlength=len(self.catalog.items))
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def standard_scores(self, histories: Sequence[History]) -> np.ndarray:
-        """Return the scores of all items after each history, with mean 0 and deviation 1, float64 [histories, items].
+    @property
+    def digest(self) -> str:
+        """Digest of what EASE was fitted to: the items and the training events."""
+        ids = self.catalog.ids(range(len(self.catalog.items)))
+        return sha256(json.dumps([ids, self._sequences]).encode()).hexdigest()[:16]
 
-        After an empty history all are 0.
+    def indices(self, histories: Sequence[History]) -> list[list[int]]:
+        """Return the item indices of histories.
 
         Raises:
             TeacherRefusal: a history has an item that the dataset lacks.
         """
         try:
-            scores = self._ease.scores([self.catalog.indices(history) for history in histories])
+            return [self.catalog.indices(history) for history in histories]
         except ValueError as error:
             raise TeacherRefusal(f"a history: {error}") from None
+
+    def standard_scores(self, histories: Sequence[Sequence[int]]) -> np.ndarray:
+        """Return the scores of all items after each history, with mean 0 and deviation 1, float64 [histories, items].
+
+        After an empty history all are 0.
+        """
+        scores = self._ease.scores(histories)
         scores -= scores.mean(axis=1, keepdims=True)
         deviation = scores.std(axis=1, keepdims=True)
         return np.divide(scores, deviation, out=np.zeros_like(scores), where=deviation > 0)
@@ -74,10 +88,10 @@ class EaseTeacher:
         everything = np.arange(len(self.catalog.items))
 
         def of_block(block: Sequence[History]) -> list[tuple[np.ndarray, np.ndarray]]:
-            strengths = STRENGTH * self.standard_scores(block)
+            indices = self.indices(block)
             ranked = []
-            for history, of_items in zip(block, strengths, strict=True):
-                left = np.delete(everything, self.catalog.indices(history))
+            for history, of_items in zip(indices, STRENGTH * self.standard_scores(indices), strict=True):
+                left = np.delete(everything, history)
                 ranked.append((left, of_items[left] if history else np.log(self._popularity + 1.0)))
             return ranked
 
@@ -87,8 +101,8 @@ class EaseTeacher:
 class BlendedTeacher:
     """`Teacher` that adds what users consumed together to the log-probabilities of another teacher.
 
-    A sequential recommender knows what follows what, EASE what belongs together; the product of both is better than
-    either (LOG.md).
+    A sequential recommender learns the order of events, EASE which items occur together. As a ranker the product of
+    both is better than either (LOG.md).
 
     Args:
         first: a teacher of all items of the dataset; it is closed with this one.
@@ -119,7 +133,7 @@ class BlendedTeacher:
         check_k(k, catalog)
 
         def of_block(block: Sequence[History]) -> list[tuple[np.ndarray, np.ndarray]]:
-            strengths = self._added * self.ease.standard_scores(block)
+            strengths = self._added * self.ease.standard_scores(self.ease.indices(block))
             lists, probabilities = self.first.top_k(block, len(catalog.items), scores=True)
             ranked = []
             for ids, shares, of_items in zip(lists, probabilities, strengths, strict=True):
@@ -157,9 +171,8 @@ def _ranked(
     """
     lists: list[list[str]] = []
     probabilities: list[list[float]] = []
-    rows = max(1, _BLOCK_SCORES // len(catalog.items))
-    for start in range(0, len(histories), rows):
-        for items, strengths in of_block(histories[start : start + rows]):
+    for start, stop in blocks(np.full(len(histories), len(catalog.items))):
+        for items, strengths in of_block(histories[start:stop]):
             shares = np.exp(strengths - strengths.max(initial=-np.inf))
             best = np.argsort(-strengths, kind="stable")[:k]
             lists.append(catalog.ids(items[best].tolist()))

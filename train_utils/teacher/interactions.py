@@ -107,6 +107,7 @@ def flatten(sequences: Sequence[Sequence[int]], n_items: int) -> tuple[np.ndarra
 
 
 def fitted(state: State | None) -> State:
+    """Return what a fit has set; ValueError where nothing was fitted."""
     if state is None:
         raise ValueError("the baseline has seen no data: call fit(sequences, n_items) before rank")
     return state

@@ -56,13 +56,15 @@ def open_teacher(spec: str, within_s: float | None = None) -> Teacher:
 
 
 def checkpoint_of(teacher: Teacher) -> str:
-    """Return the digest of the checkpoint of a teacher inside this process; "" where the teacher is elsewhere."""
-    from train_utils.teacher.ease_teacher import BlendedTeacher
+    """Return the digest of what a teacher inside this process is made from; "" where it, or a part, is elsewhere."""
+    from train_utils.teacher.ease_teacher import BlendedTeacher, EaseTeacher
     from train_utils.teacher.local import LocalTeacher
 
     if isinstance(teacher, BlendedTeacher):
         first = checkpoint_of(teacher.first)
-        return first and f"{first} with EASE"
+        return first and f"{first}, {checkpoint_of(teacher.ease)}"
+    if isinstance(teacher, EaseTeacher):
+        return f"EASE of {teacher.digest}"
     return f"sha256 {digest(teacher.path)[:16]}" if isinstance(teacher, LocalTeacher) else ""
 
 
