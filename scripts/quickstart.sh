@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 PORT=${TEACHER_PORT:-2068}
 NAME=ml-100k
 DATA=data/dataset/$NAME
+TEACHER=http://127.0.0.1:$PORT
+TEACHER_EASE=$TEACHER+ease:$DATA
 BASE=snap/base/SmolLM2-135M-Instruct
 RUN=snap/$NAME/cgen
 OUT=snap/quickstart
@@ -59,14 +61,15 @@ score test_cgen $OUT/RecLM-cgen.json --input $TUNED -- --model_name $TUNED/ "${m
 # What train_utils.Recommender gives a teacher's scores by default.
 prior_weight=$([ "${ITEM_INDEX:-token}" = title_t ] && echo 32 || echo 8)
 score test_prior $OUT/RecLM-cgen+prior.json --input $TUNED unirec/output/$NAME -- --model_name $TUNED/ \
-    "${model_flags[@]}" --prior teacher --prior_weight "$prior_weight" --teacher "http://127.0.0.1:$PORT"
+    "${model_flags[@]}" --prior teacher --prior_weight "$prior_weight" --teacher "$TEACHER_EASE"
 score test_base $OUT/base-constrained.json --input $BASE -- --model_name $BASE/ "${model_flags[@]}"
 score test_popularity $OUT/popularity.json -- --ranker popularity
 score test_recent_popularity $OUT/recent-popularity.json -- --ranker recent-popularity
 score test_item_knn $OUT/item-knn.json -- --ranker item-knn
 score test_markov $OUT/markov.json -- --ranker markov
 score test_ease $OUT/ease.json -- --ranker ease
-score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "http://127.0.0.1:$PORT"
+score test_sasrec $OUT/sasrec.json --input unirec/output/$NAME -- --ranker teacher --teacher "$TEACHER"
+score test_sasrec_ease $OUT/sasrec+ease.json --input unirec/output/$NAME -- --ranker teacher --teacher "$TEACHER_EASE"
 
 # Simulated users who talk with the chat; words that only mean a category need an encoder, which is not fetched here.
 stage conversations --input $TUNED $DATA unirec/output/$NAME --code train_utils/evaluation/conversation.py \

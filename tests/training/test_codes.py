@@ -196,6 +196,20 @@ def test_item_rows_learn_at_their_own_rate():
     assert len(only["params"]) == len(groups[0]["params"]) + 2
 
 
+def test_second_matrices_of_lora_learn_at_their_own_rate():
+    model, *_ = model_and_batches()
+    config = LoopConfig(1, 1e-3, 0.0, 0.0, 1.0, 1.0, 60, item_lr=3e-3, loraplus_lr_ratio=4.0)
+    names = {id(p): name for name, p in model.named_parameters()}
+    kinds = {"lora_A": 1.0, "lora_B": 4.0, "trainable_tokens_delta": 3.0}
+    seen = set()
+    for group in parameter_groups(model, config):
+        for name in (names[id(p)] for p in group["params"]):
+            (kind,) = (kind for kind in kinds if f".{kind}." in name)
+            assert group["scale"] == kinds[kind]
+            seen.add(name)
+    assert seen == {name for name, p in model.named_parameters() if p.requires_grad}
+
+
 def test_the_average_equals_its_recurrence():
     layer = torch.nn.Linear(2, 2)
     average = AverageWeights(layer, 0.9)

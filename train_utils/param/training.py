@@ -50,6 +50,9 @@ class TrainOptions(ModelOptions):
     gradient_checkpointing: bool = option(False, "recompute activations in the backward pass: slower, less memory")
     SFT_actor_lora_r: int = option(16, "rank of LoRA", least=1)
     SFT_actor_lora_a: int = option(8, "alpha of LoRA", least=1)
+    loraplus_lr_ratio: float = option(
+        1.0, "learning rate of LoRA's second matrices, which start at 0, relative to --lr (LoRA+)", above=0
+    )
     lora_dropout: float = option(0.1, "dropout of LoRA", least=0, most=0.99)
     item_index: str = option(
         "title_t",

@@ -50,6 +50,7 @@ class LoopConfig:
         average: decay of the average of the weights, which is what is saved; 0 saves the last weights.
         beta2: decay of AdamW's second moment.
         eps: epsilon of AdamW.
+        loraplus_lr_ratio: learning rate of the second matrices of LoRA (B) relative to `lr` (LoRA+, arXiv 2402.12354).
     """
 
     steps: int
@@ -66,6 +67,7 @@ class LoopConfig:
     average: float = 0.0
     beta2: float = 0.999
     eps: float = 1e-5
+    loraplus_lr_ratio: float = 1.0
 
     def of_the_run(self) -> dict[str, object]:
         """Return the settings that must be equal for a run to continue."""
@@ -106,6 +108,11 @@ def is_item_row(name: str) -> bool:
     return "trainable_tokens_delta" in name
 
 
+def is_lora_b(name: str) -> bool:
+    """Return whether a parameter is a second matrix of LoRA, which starts at 0 (peft's name for it)."""
+    return ".lora_B." in name
+
+
 def check_sharding(average: float, coupled: bool, kind: DistributedType) -> None:
     """Verify that every process holds whole weights where it averages or couples them.
 
@@ -125,11 +132,15 @@ def check_sharding(average: float, coupled: bool, kind: DistributedType) -> None
 def parameter_groups(model: nn.Module, config: LoopConfig) -> list[dict[str, Any]]:
     """Return the trained parameters as AdamW's groups, with `scale`: their learning rate relative to `config.lr`."""
     trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    groups = [{"params": [p for name, p in trained if config.item_lr is None or not is_item_row(name)], "scale": 1.0}]
-    if config.item_lr is not None:
-        rows = [p for name, p in trained if is_item_row(name)]
-        groups.append({"params": rows, "scale": config.item_lr / config.lr})
-    return [group for group in groups if group["params"]]
+    row_scale = 1.0 if config.item_lr is None else config.item_lr / config.lr
+
+    def scale(name: str) -> float:
+        return row_scale if is_item_row(name) else config.loraplus_lr_ratio if is_lora_b(name) else 1.0
+
+    groups: dict[float, list[nn.Parameter]] = {1.0: []}
+    for name, parameter in trained:
+        groups.setdefault(scale(name), []).append(parameter)
+    return [{"params": of_group, "scale": at} for at, of_group in groups.items() if of_group]
 
 
 class ModelWithLoss(nn.Module):

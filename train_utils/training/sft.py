@@ -44,6 +44,7 @@ def loop_config(options: TrainOptions, steps: int) -> LoopConfig:
         options.epoch,
         options.seed,
         options.tensorboard,
+        loraplus_lr_ratio=options.loraplus_lr_ratio,
         **optimizer_of(options),
     )
 
