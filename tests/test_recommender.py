@@ -243,6 +243,15 @@ def test_a_text_that_is_the_id_of_one_item_and_the_title_of_another_is_refused()
     assert Recommender(MODEL, CHAT, same).recommend(["red moon"], k=1)
 
 
+def test_an_id_that_is_the_title_of_another_item_is_an_id_among_ids():
+    items = [Item(TITLES[1] if n == 0 else f"i{n}", title) for n, title in enumerate(TITLES)]
+    recommender = Recommender(MODEL, CHAT, make_catalog("m", items, {}))
+    assert recommender.indices([TITLES[1], "i2"]) == [0, 2]
+    with pytest.raises(ValueError, match="is the id of 'red moon' and the title of item 'i1'"):
+        recommender.indices([TITLES[1], TITLES[2]])
+    assert recommender.indices([]) == []
+
+
 def test_a_renderer_of_other_titles_is_refused():
     other = make_catalog("o", [Item(f"i{n}", f"other {n}") for n in range(len(TITLES))], {})
     for catalog in (other, make_catalog("p", ITEMS[::-1], {})):

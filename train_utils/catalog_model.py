@@ -19,7 +19,7 @@ from train_utils.decoding.reference import PlainEngine
 from train_utils.decoding.retriever import Retriever, load_retriever
 from train_utils.decoding.shortlist import CANDIDATES
 from train_utils.decoding.shortlist_ranker import ShortlistRanker
-from train_utils.history_items import item_of_entry, item_of_written_title
+from train_utils.history_items import item_of_entry, item_of_written_title, only_ids
 from train_utils.item_codes import ItemCodes, check_item_codes, codes_for
 from train_utils.models.backbone import context_length
 from train_utils.models.control_rows import add_item_tokens
@@ -346,12 +346,16 @@ class CatalogModel:
         """Return the item indices of a history of ids or titles.
 
         A title may be written as people write it: in any case, "The Lion King" for "Lion King, The", without its year.
+        Where each entry is an id and one of them is no title, none is read as a title.
 
         Raises:
             ValueError: an entry is no id or title of the catalog, or may be several.
         """
         if isinstance(history, str) or not isinstance(history, Iterable):
             raise ValueError(f"`history` is {history!r}, wanted a list of item ids or titles")
+        history = list(history)
+        if history and only_ids(history, self._known_catalog):
+            return self._known_catalog.indices(history)
         return [self._item_index(entry) for entry in history]
 
     @property

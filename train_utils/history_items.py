@@ -1,5 +1,7 @@
 """Entries of a history, as ids or titles that people write, as items of the catalog."""
 
+from collections.abc import Sequence
+
 from rapidfuzz import fuzz, process
 
 from train_utils.catalog import Catalog
@@ -10,6 +12,13 @@ from train_utils.prompts.title_forms import unnumbered
 _COMPARED = 200  # characters of an unknown title that are compared, in a time that grows with their square
 _NEAR = 50  # unknown titles are compared with that many of the most like
 _SIMILAR = 70  # of 100, from which on a title is offered for one that is unknown
+
+
+def only_ids(history: Sequence[str], catalog: Catalog) -> bool:
+    """Return whether a history is one of ids: each entry is an id, and at least one is no title."""
+    return all(isinstance(entry, str) and entry in catalog.index for entry in history) and any(
+        entry not in catalog.title_index for entry in history
+    )
 
 
 def item_of_entry(entry: str, catalog: Catalog) -> int | None:
