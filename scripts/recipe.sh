@@ -21,7 +21,7 @@ case ${RECIPE:=cpu}-$3 in
     cpu-*)
         flags=(--item_index "$3" --epoch 2 --sequences --conversations 300 --text_weight 3 --decision_weight 8
             --batch_size 4 --gradient_accumulation_steps 4 --lr 1.5e-3 --coupled_rows --lr_power 1 --warmup_ratio 0.03 --average 0.99
-            --SFT_actor_lora_r 32 --SFT_actor_lora_a 32 --lora_dropout 0 --lora_layers 15 --history_weight 0.05
+            --SFT_actor_lora_r 32 --SFT_actor_lora_a 32 --loraplus_lr_ratio 4 --lora_dropout 0 --history_weight 0.05
             --max_history 50 --list_ratio 0.5 --idx --SFT_train_tasks SFTSeqRec-MR:2,SFTSeqRec-CS-MR,ShareChatGPT
             --multi_round_ratio 0.9 --max_segment 128 --max_answer 64)
         [ "$3" = rq_token_seq ] || flags+=(--own_labels 1)
