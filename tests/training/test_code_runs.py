@@ -171,6 +171,11 @@ def test_rows_can_be_coupled_where_an_adapter_trains_rows_of_item_tokens(tmp_pat
         sft.run_sft(options(tmp_path, "token", coupled_rows=True, peft="full"))
 
 
+def test_rates_of_lora_matrices_are_refused_where_there_is_no_lora(tmp_path):
+    with pytest.raises(ValueError, match="`loraplus_lr_ratio` is 4.0, and `peft` full trains no LoRA"):
+        sft.run_sft(options(tmp_path, "token", loraplus_lr_ratio=4.0, peft="full"))
+
+
 def test_alignment_needs_item_tokens(tmp_path):
     titles = {"sequences": False, "conversations": 0}
     with pytest.raises(ValueError, match="SFTAlignment, which says what item tokens mean"):

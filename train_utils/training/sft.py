@@ -72,6 +72,11 @@ def check_options(options: TrainOptions, method: Method) -> None:
             f"`coupled_rows` couples rows of item tokens that an adapter trains; `item_index` is "
             f"{options.item_index!r} and `peft` {options.peft!r}: give token and lora, or leave `coupled_rows` out"
         )
+    if options.loraplus_lr_ratio != 1 and options.peft == "full":
+        raise ValueError(
+            f"`loraplus_lr_ratio` is {options.loraplus_lr_ratio}, and `peft` full trains no LoRA; give 1, or another "
+            "`peft`"
+        )
     if "SFTAlignment" in options.SFT_train_tasks and not options.has_codes:
         raise ValueError(
             "`SFT_train_tasks` has SFTAlignment, which says what item tokens mean; give `item_index` token, or leave "
