@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the whole pipeline on real data and two CPU cores, in about half an hour: raw ratings -> SASRec teacher -> LoRA SFT
+# Run the whole pipeline on real data and two CPU cores: raw ratings -> SASRec teacher -> LoRA SFT
 # -> merge -> test against baselines -> table, picture, chat. Finished stages are skipped; a killed run resumes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

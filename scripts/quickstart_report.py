@@ -26,8 +26,9 @@ MODELS = (
     "sasrec",
     "sasrec+ease",
 )
-# Stated before the measurement: does the model reach its teacher, alone and with the teacher's scores?
-PRIMARY = ("RecLM-cgen", "RecLM-cgen+prior")
+# Stated before the measurement: does the model reach its teacher, alone and with the scores of teacher and EASE? The
+# teacher is named, because the best baseline would be the two without a language model.
+BASE, PRIMARY = "sasrec", ("RecLM-cgen", "RecLM-cgen+prior")
 
 
 def main() -> None:
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--environment_seconds", type=float, required=True)
     options = parser.parse_args()
 
-    result_set = load_result_set([options.folder / f"{name}.json" for name in MODELS], base="sasrec", primary=PRIMARY)
+    result_set = load_result_set([options.folder / f"{name}.json" for name in MODELS], base=BASE, primary=PRIMARY)
     page = write_report(result_set, options.folder)
     rows = [summary_row(name, result) for name, result in result_set.results.items()]
     seconds = {"environment": options.environment_seconds} | read_seconds(options.folder / "stages")

@@ -171,6 +171,11 @@ def test_rows_can_be_coupled_where_an_adapter_trains_rows_of_item_tokens(tmp_pat
         sft.run_sft(options(tmp_path, "token", coupled_rows=True, peft="full"))
 
 
+def test_rates_of_lora_matrices_reach_the_loop(tmp_path):
+    for ratio in (1.0, 3.0):
+        assert sft.loop_config(options(tmp_path, "token", loraplus_lr_ratio=ratio), 5).loraplus_lr_ratio == ratio
+
+
 def test_rates_of_lora_matrices_are_refused_where_there_is_no_lora(tmp_path):
     with pytest.raises(ValueError, match="`loraplus_lr_ratio` is 4.0, and `peft` full trains no LoRA"):
         sft.run_sft(options(tmp_path, "token", loraplus_lr_ratio=4.0, peft="full"))
