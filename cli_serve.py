@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads sleep: HT
 from transformers.utils import logging
 
 from train_utils.command import run_cli
-from train_utils.conversation.category_words import Encoder
+from train_utils.conversation.limits.category_words import Encoder
 from train_utils.decoding.completions_endpoint import TIMEOUT_S
 from train_utils.decoding.support import decoding_support
 from train_utils.engines.served_recommender import ServedRecommender

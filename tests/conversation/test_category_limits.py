@@ -3,8 +3,8 @@
 import pytest
 from test_reader import CATALOG, READER, read
 
+from train_utils.conversation.limits.ranges import Range
 from train_utils.conversation.preferences import Preferences
-from train_utils.conversation.ranges import Range
 
 
 def after(*messages):

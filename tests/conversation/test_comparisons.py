@@ -4,8 +4,8 @@ import pytest
 
 from train_utils.catalog import Catalog, Item
 from train_utils.conversation.comparisons import find_comparison, with_compared_years
+from train_utils.conversation.limits.ranges import Range
 from train_utils.conversation.preferences import Change, Preferences
-from train_utils.conversation.ranges import Range
 
 YEARS = (1950, 1980, 1985, 1990, 1997)
 CATALOG = Catalog(

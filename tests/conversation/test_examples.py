@@ -4,8 +4,8 @@ import pytest
 from test_reader import READER, read
 
 from train_utils.catalog import Item, make_catalog
+from train_utils.conversation.limits.ranges import Range
 from train_utils.conversation.preferences import Preferences
-from train_utils.conversation.ranges import Range
 from train_utils.conversation.reader import RequestReader
 from train_utils.prompts.named_titles import NamedTitles
 

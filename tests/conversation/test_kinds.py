@@ -5,7 +5,7 @@ from test_reader import catalog_of
 
 from train_utils.conversation.preferences import Preferences
 from train_utils.conversation.reader import RequestReader
-from train_utils.conversation.spelling import with_words_repaired
+from train_utils.conversation.words.spelling import with_words_repaired
 from train_utils.prompts.named_titles import NamedTitles
 
 TITLES = [

@@ -3,7 +3,7 @@
 import pytest
 from test_reader import read
 
-from train_utils.conversation.language import is_english
+from train_utils.conversation.words.language import is_english
 
 
 @pytest.mark.parametrize(

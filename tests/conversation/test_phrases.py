@@ -5,19 +5,19 @@ import re
 import pytest
 
 from train_utils import conversation
-from train_utils.conversation.annotations import MASK
-from train_utils.conversation.phrases import Phrases, phrase
+from train_utils.conversation.limits.year_ranges import RULES
 from train_utils.conversation.unknowable import KINDS
-from train_utils.conversation.verdict_phrases import POSSESSED
-from train_utils.conversation.year_ranges import RULES
+from train_utils.conversation.words.annotations import MASK
+from train_utils.conversation.words.phrases import Phrases, phrase
+from train_utils.conversation.words.verdict_phrases import POSSESSED
 
 
 def tables():
     """Every table of the package, with its name."""
-    for module in pkgutil.iter_modules(conversation.__path__):
-        for name, value in vars(importlib.import_module(f"{conversation.__name__}.{module.name}")).items():
+    for module in pkgutil.walk_packages(conversation.__path__, f"{conversation.__name__}."):
+        for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, Phrases):
-                yield f"{module.name}.{name}", value
+                yield f"{module.name.removeprefix(f'{conversation.__name__}.')}.{name}", value
     yield from ((f"year_ranges.RULES[{number}]", rule.phrases) for number, rule in enumerate(RULES))
     yield from ((f"unknowable.KINDS[{kind.names[0]}]", kind.wishes) for kind in KINDS)
 

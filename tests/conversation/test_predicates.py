@@ -3,9 +3,9 @@
 import pytest
 from test_reader import catalog_of, judgments
 
-from train_utils.conversation.asides import without_asides
-from train_utils.conversation.judging_verbs import forms
 from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.words.asides import without_asides
+from train_utils.conversation.words.judging_verbs import forms
 from train_utils.prompts.named_titles import NamedTitles
 
 TITLES = ["Vertigo", "Speed", "Chinatown", "Heat", "Amadeus", "Contact", "Evita", "Babe", "Casino", "Volcano", "Friday"]

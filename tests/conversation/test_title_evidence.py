@@ -4,8 +4,8 @@ import pytest
 from test_reader import catalog_of
 
 from train_utils.catalog import Item, make_catalog
-from train_utils.conversation.message_words import weight_of_word
 from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.words.message_words import weight_of_word
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.near_titles import NearTitles
 

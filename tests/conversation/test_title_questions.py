@@ -2,7 +2,7 @@
 
 import pytest
 
-from train_utils.conversation.title_questions import title_in_question
+from train_utils.conversation.titles.questions import title_in_question
 
 
 @pytest.mark.parametrize(

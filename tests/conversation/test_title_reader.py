@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_reader import catalog_of
 
-from train_utils.conversation.message_words import SHOWN
 from train_utils.conversation.preferences import Preferences
 from train_utils.conversation.reader import RequestReader
+from train_utils.conversation.words.message_words import SHOWN
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.near_titles import NearTitles, key_of, words_of
 

@@ -4,7 +4,7 @@ import pytest
 from test_reader import catalog_of, judgments
 
 from train_utils.conversation.reader import RequestReader
-from train_utils.conversation.verdicts import verdict
+from train_utils.conversation.words.verdicts import verdict
 from train_utils.prompts.named_titles import NamedTitles
 
 TITLES = [

@@ -4,7 +4,7 @@ import pytest
 from test_reader import CATALOG, READER, encode, read
 
 from train_utils.catalog import Item, make_catalog
-from train_utils.conversation.category_words import CategoryReader
+from train_utils.conversation.limits.category_words import CategoryReader
 from train_utils.conversation.preferences import Preferences
 from train_utils.conversation.reader import RequestReader
 from train_utils.prompts.named_titles import NamedTitles

@@ -2,8 +2,8 @@
 
 import re
 
-from train_utils.conversation.lexicon import any_of
-from train_utils.conversation.phrases import Phrases, phrase
+from train_utils.conversation.words.lexicon import any_of
+from train_utils.conversation.words.phrases import Phrases, phrase
 
 CHOOSE = any_of(
     """

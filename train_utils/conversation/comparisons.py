@@ -7,9 +7,9 @@ from statistics import median_low
 from typing import Literal
 
 from train_utils.catalog import Catalog, year_attribute
-from train_utils.conversation.lexicon import NOUNS, any_of
+from train_utils.conversation.limits.ranges import compared
 from train_utils.conversation.preferences import Change
-from train_utils.conversation.ranges import compared
+from train_utils.conversation.words.lexicon import NOUNS, any_of
 
 Direction = Literal["", "newer", "older"]
 

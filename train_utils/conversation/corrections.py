@@ -6,8 +6,8 @@ from collections.abc import Collection
 from rapidfuzz import process
 
 from train_utils.catalog import Catalog
+from train_utils.conversation.limits.ranges import Range, compared
 from train_utils.conversation.preferences import Change
-from train_utils.conversation.ranges import Range, compared
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.plain_text import plain_text
 

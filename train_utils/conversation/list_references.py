@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from train_utils.conversation.lexicon import any_of
+from train_utils.conversation.words.lexicon import any_of
 
 _ORDINALS = str.split("first second third fourth fifth sixth seventh eighth ninth tenth")
 _AMOUNTS = str.split("one two three four five six seven eight nine ten")

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from train_utils.catalog import Catalog, Item
 from train_utils.constraint.item_rules import ItemRules, tighter
-from train_utils.conversation.ranges import Range, hull
+from train_utils.conversation.limits.ranges import Range, hull
 from train_utils.prompts.title_forms import spoken_title
 
 T = TypeVar("T")

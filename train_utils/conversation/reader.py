@@ -7,30 +7,30 @@ from dataclasses import replace
 from typing import Protocol
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.allowances import is_idiom
-from train_utils.conversation.annotations import GAP, MASK, SPAN, Annotation, masked
-from train_utils.conversation.asides import without_asides
-from train_utils.conversation.category_limits import with_limits
-from train_utils.conversation.category_words import CategoryReader, CategoryWords, Encoder
 from train_utils.conversation.comparisons import find_comparison
-from train_utils.conversation.language import is_english
-from train_utils.conversation.lexicon import CORRECTING, RULE, TOGETHER, any_of
-from train_utils.conversation.lookalikes import is_no_category, is_of_title, is_verdict, is_year_of
-from train_utils.conversation.message_words import Unknown
-from train_utils.conversation.numerals import MOST, find_count, is_only_number
-from train_utils.conversation.phrases import Phrases
+from train_utils.conversation.limits.allowances import is_idiom
+from train_utils.conversation.limits.category_limits import with_limits
+from train_utils.conversation.limits.category_words import CategoryReader, CategoryWords, Encoder
+from train_utils.conversation.limits.lookalikes import is_no_category, is_of_title, is_verdict, is_year_of
+from train_utils.conversation.limits.quotas import find_quotas
+from train_utils.conversation.limits.range_reader import RangeReader
 from train_utils.conversation.preferences import Change
-from train_utils.conversation.quotas import find_quotas
-from train_utils.conversation.range_reader import RangeReader
 from train_utils.conversation.sentence_patterns import ANOTHER
 from train_utils.conversation.sentences import asks_for_more, has_asking_words, takes_any_category
-from train_utils.conversation.spelling import with_words_repaired
 from train_utils.conversation.statements import AnnotatedMessage, Statements, category_of, is_of_kind, statements_of
-from train_utils.conversation.title_judgments import judgment_of_last_message
-from train_utils.conversation.title_questions import title_in_question
-from train_utils.conversation.title_reader import TitleReader, is_joined
-from train_utils.conversation.title_years import TitleYears
+from train_utils.conversation.titles.judgments import judgment_of_last_message
+from train_utils.conversation.titles.questions import title_in_question
+from train_utils.conversation.titles.reader import TitleReader, is_joined
+from train_utils.conversation.titles.years import TitleYears
 from train_utils.conversation.unknowable import Kind, find_unknowable, kinds_unknown_to
+from train_utils.conversation.words.annotations import GAP, MASK, SPAN, Annotation, masked
+from train_utils.conversation.words.asides import without_asides
+from train_utils.conversation.words.language import is_english
+from train_utils.conversation.words.lexicon import CORRECTING, RULE, TOGETHER, any_of
+from train_utils.conversation.words.message_words import Unknown
+from train_utils.conversation.words.numerals import MOST, find_count, is_only_number
+from train_utils.conversation.words.phrases import Phrases
+from train_utils.conversation.words.spelling import with_words_repaired
 from train_utils.prompts.named_titles import Mention, NamedTitles
 from train_utils.prompts.plain_text import plain_text
 

@@ -3,9 +3,9 @@
 import re
 
 from train_utils.conversation.asking import CHOOSE
-from train_utils.conversation.lexicon import ASKING, DISLIKING, LIKES, NOUNS, any_of, finder
-from train_utils.conversation.numerals import NUMBER
-from train_utils.conversation.phrases import Phrases, phrase
+from train_utils.conversation.words.lexicon import ASKING, DISLIKING, LIKES, NOUNS, any_of, finder
+from train_utils.conversation.words.numerals import NUMBER
+from train_utils.conversation.words.phrases import Phrases, phrase
 
 _NAMES = {
     "CHOOSE": CHOOSE,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from train_utils.conversation import sentence_patterns as patterns
-from train_utils.conversation.annotations import Annotation
 from train_utils.conversation.asking import ASKING_FOR_ITEMS, INTERROGATIVE
-from train_utils.conversation.message_words import Unknown
-from train_utils.conversation.verdicts import verdict
+from train_utils.conversation.words.annotations import Annotation
+from train_utils.conversation.words.message_words import Unknown
+from train_utils.conversation.words.verdicts import verdict
 from train_utils.prompts.named_titles import Mention
 
 _SHORT = 12  # words

@@ -4,15 +4,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from train_utils.conversation.allowances import Allowances, find_allowances
-from train_utils.conversation.annotations import Annotation, masked
-from train_utils.conversation.category_limits import CategoryLimit
-from train_utils.conversation.category_words import CategoryWords
-from train_utils.conversation.message_words import Unknown
-from train_utils.conversation.polarity import left_open, rejected
-from train_utils.conversation.ranges import Range
+from train_utils.conversation.limits.allowances import Allowances, find_allowances
+from train_utils.conversation.limits.category_limits import CategoryLimit
+from train_utils.conversation.limits.category_words import CategoryWords
+from train_utils.conversation.limits.polarity import left_open, rejected
+from train_utils.conversation.limits.ranges import Range
 from train_utils.conversation.sentences import Sentence, sentences_of
-from train_utils.conversation.title_judgments import (
+from train_utils.conversation.titles.judgments import (
     expressed_at,
     is_blamed,
     is_judged,
@@ -25,6 +23,8 @@ from train_utils.conversation.title_judgments import (
     judgment_before_addition,
     referred,
 )
+from train_utils.conversation.words.annotations import Annotation, masked
+from train_utils.conversation.words.message_words import Unknown
 from train_utils.prompts.named_titles import Mention
 
 _NOT_ONLY = re.compile(r"\bnot\s+(?:only|just|necessarily)\s+(?:an?\s+)?$", re.IGNORECASE)

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.lexicon import NO_TITLE, NOUNS, any_of
-from train_utils.conversation.numerals import NUMBER
-from train_utils.conversation.phrases import Phrases
-from train_utils.conversation.unknown_words import FIRST_NAMES
+from train_utils.conversation.titles.unknown_words import FIRST_NAMES
+from train_utils.conversation.words.lexicon import NO_TITLE, NOUNS, any_of
+from train_utils.conversation.words.numerals import NUMBER
+from train_utils.conversation.words.phrases import Phrases
 
 # What does not follow a first name ("with grace and style").
 _NO_SURNAME = "and, or, but, in, on, at, of, to, for, with, as, is, was, the, a, an, please, too, if, that, who"

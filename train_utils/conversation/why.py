@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from train_utils.conversation.list_references import references
-from train_utils.conversation.numerals import MOST
 from train_utils.conversation.reader import plain_message
+from train_utils.conversation.words.numerals import MOST
 from train_utils.prompts.named_titles import NamedTitles
 
 _WHY = re.compile(

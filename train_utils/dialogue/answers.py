@@ -7,7 +7,7 @@ from typing import Protocol
 
 from train_utils.constraint.constraint import Prior
 from train_utils.conversation.reader import READ
-from train_utils.conversation.title_questions import asks_for_categories
+from train_utils.conversation.titles.questions import asks_for_categories
 from train_utils.conversation.unknowable import unknowable_notice
 from train_utils.conversation.why import asked_about, asks_why
 from train_utils.decoding.events import Done, TextDelta

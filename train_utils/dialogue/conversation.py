@@ -8,7 +8,7 @@ from pathlib import Path
 
 from train_utils.characters import shown, whole_characters
 from train_utils.constraint.item_rules import ItemRules, item_rules
-from train_utils.conversation.category_words import Encoder
+from train_utils.conversation.limits.category_words import Encoder
 from train_utils.decoding.events import TextDelta
 from train_utils.dialogue.answers import AnswerEvent, Notice, reasons_of, reply
 from train_utils.dialogue.dialogue import Dialogue, admitted_by

@@ -11,9 +11,9 @@ from train_utils.constraint.constraint import Constraint, ConstraintError, Prior
 from train_utils.constraint.item_rules import ItemRules, category_caps, compile_rules, tighter
 from train_utils.conversation.comparisons import with_compared_years
 from train_utils.conversation.list_references import with_titles
-from train_utils.conversation.numerals import MOST
 from train_utils.conversation.preferences import Change, Preferences
 from train_utils.conversation.reader import READ, Reader
+from train_utils.conversation.words.numerals import MOST
 from train_utils.decoding.request import Request
 from train_utils.dialogue.expectations import Taste
 from train_utils.prompts.list_spec import LIST_LENGTH

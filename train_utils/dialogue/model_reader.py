@@ -7,9 +7,9 @@ model reads.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from train_utils.conversation.limits.ranges import Range
 from train_utils.conversation.preferences import Change
-from train_utils.conversation.ranges import Range
-from train_utils.conversation.title_reader import TitleReader
+from train_utils.conversation.titles.reader import TitleReader
 from train_utils.decoding.guided_line import LineGrammar, grammar_tokenizer, write_line
 from train_utils.prompts.named_titles import Mention
 from train_utils.prompts.plain_text import plain_text

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from train_utils.conversation.category_words import Encoder
+from train_utils.conversation.limits.category_words import Encoder
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.reader import Reader, RequestReader
 from train_utils.dialogue.model_reader import ModelReader, Reading

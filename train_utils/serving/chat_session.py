@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from train_utils.catalog import Catalog
 from train_utils.conversation.corrections import CORRECTIONS, correction, titles_of
-from train_utils.conversation.numerals import MOST
+from train_utils.conversation.words.numerals import MOST
 from train_utils.decoding.completions_endpoint import EndpointError
 from train_utils.decoding.events import Done
 from train_utils.dialogue.answers import AnswerEvent, Notice, counted, reasons_of, reply, understood

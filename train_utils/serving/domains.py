@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.category_words import Encoder
+from train_utils.conversation.limits.category_words import Encoder
 from train_utils.conversation.reader import Reader, RequestReader
 from train_utils.dataset_folder import is_dataset
 from train_utils.dialogue.expectations import Expectations

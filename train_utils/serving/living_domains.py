@@ -11,7 +11,7 @@ from pathlib import Path
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.title_check import TitleError, listed_twice
-from train_utils.conversation.category_words import Encoder
+from train_utils.conversation.limits.category_words import Encoder
 from train_utils.conversation.reader import RequestReader
 from train_utils.engines.served_recommender import ServedRecommender
 from train_utils.prompts.renderer import Chat

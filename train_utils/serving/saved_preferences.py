@@ -7,9 +7,9 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, FiniteFloat
 
 from train_utils.catalog import Catalog
-from train_utils.conversation.numerals import MOST
+from train_utils.conversation.limits.ranges import Range
 from train_utils.conversation.preferences import Preferences
-from train_utils.conversation.ranges import Range
+from train_utils.conversation.words.numerals import MOST
 from train_utils.serving.field_errors import OnlyKnown
 
 
