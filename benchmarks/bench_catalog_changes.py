@@ -24,7 +24,7 @@ from machine import machine_name
 from tqdm import tqdm
 
 from train_utils.command import run_cli
-from train_utils.files import write_json
+from train_utils.files.atomic import write_json
 from train_utils.options import option, parse
 from train_utils.recommender import Recommender
 from train_utils.serving.catalog_journal import SPARE_BYTES

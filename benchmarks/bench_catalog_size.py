@@ -33,7 +33,7 @@ from transformers.utils import logging
 
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
-from train_utils.files import write_json
+from train_utils.files.atomic import write_json
 from train_utils.item_codes import save_item_codes
 from train_utils.options import option, parse
 from train_utils.param.training import TrainOptions

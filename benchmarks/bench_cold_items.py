@@ -30,8 +30,8 @@ from train_utils.add_items import add_items
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
 from train_utils.dataset_folder import dataset_paths
-from train_utils.files import write_json
-from train_utils.json_files import read_json
+from train_utils.files.atomic import write_json
+from train_utils.files.json_files import read_json
 from train_utils.models.cold_items import item_features
 from train_utils.options import option, parse
 from train_utils.param.items import AddOptions

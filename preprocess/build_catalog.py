@@ -9,7 +9,7 @@ from distributions import distribution
 from readers.records import RawCatalog
 from titles import TitleRules, is_cut, token_counts, unique_titles
 
-from train_utils.files import digest
+from train_utils.files.atomic import digest
 
 
 def build_catalog(raw: RawCatalog, rules: TitleRules, popularity: str, without: Collection[str] = ()) -> Dataset:

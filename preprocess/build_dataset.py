@@ -20,8 +20,8 @@ from titles import TitleRules, clean_text, is_cut, titles_or_reasons, token_coun
 from tqdm import tqdm
 
 from train_utils.dataset_folder import AUDIT, CATALOG, TEST_USERS, UNFINISHED
-from train_utils.files import digest, replacing, write_json, write_text
-from train_utils.plain_pickle import write_pickle
+from train_utils.files.atomic import digest, replacing, write_json, write_text
+from train_utils.files.plain_pickle import write_pickle
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from shared_options import (
 from titles import TitleRules, load_rules, settle_ahead
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
-from train_utils.files import exclusively
+from train_utils.files.atomic import exclusively
 from train_utils.unirec_folder import dataset_digests
 
 

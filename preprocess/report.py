@@ -6,7 +6,7 @@ from typing import Any
 
 from bars import bar_chart
 
-from train_utils.files import write_text
+from train_utils.files.atomic import write_text
 from train_utils.printable import printable
 
 REPORT = "report.html"

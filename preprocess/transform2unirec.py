@@ -23,8 +23,8 @@ from unirec_tables import unirec_table, write_histories
 
 from train_utils.command import LineParser, path_of, print_error, run_cli
 from train_utils.dataset_folder import PAD, UNFINISHED, dataset_name, read_dataset
-from train_utils.files import exclusively, write_json, write_text
-from train_utils.plain_pickle import write_pickle
+from train_utils.files.atomic import exclusively, write_json, write_text
+from train_utils.files.plain_pickle import write_pickle
 from train_utils.unirec_folder import MANIFEST, Events, dataset_digests, write_copies
 
 

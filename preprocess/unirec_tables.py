@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from train_utils.files import replacing
+from train_utils.files.atomic import replacing
 
 # Up to protocol 3 the opcodes of a value are the same anywhere in a file: there are no frames and no running numbers.
 _PROTOCOL = 3

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from train_utils.command import LineParser, print_error, run_cli
-from train_utils.files import exclusively, replacing, share
+from train_utils.files.atomic import exclusively, replacing, share
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,7 +8,7 @@ from stage import read_seconds  # noqa: E402 - a sibling script, found by its ow
 from train_utils.command import LineParser, run_cli  # noqa: E402
 from train_utils.evaluation.dialogues import dialogue_table, read_dialogues
 from train_utils.evaluation.results import summary_row  # noqa: E402
-from train_utils.files import write_json  # noqa: E402
+from train_utils.files.atomic import write_json  # noqa: E402
 from train_utils.printable import printable
 from train_utils.report.__main__ import write_report
 from train_utils.report.comparison import load_result_set  # noqa: E402

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from train_utils.catalog import Item, load_catalog, make_catalog
-from train_utils.plain_pickle import restricted_load
+from train_utils.files.plain_pickle import restricted_load
 
 
 def write_dataset(folder, metas=None, form="json"):

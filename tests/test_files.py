@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from train_utils.files import replacing, replacing_folder, write_text
+from train_utils.files.atomic import replacing, replacing_folder, write_text
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,7 +46,7 @@ def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path):
 @pytest.mark.parametrize("umask,file,folder", [("022", 0o644, 0o755), ("077", 0o600, 0o700), ("002", 0o664, 0o775)])
 def test_files_and_folders_have_the_rights_that_the_user_gives_his_own(tmp_path, umask, file, folder):
     code = (
-        "from train_utils.files import *\n"
+        "from train_utils.files.atomic import *\n"
         f"write_text({str(tmp_path / 'a')!r}, 'x')\nwith replacing_folder({str(tmp_path / 'f')!r}) as to:\n"
         " (to / 'g').mkdir(mode=0o700)\n"
         " from safetensors.numpy import save_file\n import numpy\n save_file({'x': numpy.ones(2)}, to / 'g' / 'w')"

@@ -15,13 +15,13 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {
-    "command", "files", "text_files", "json_files", "characters", "printable", "pickle_limits", "pickle_reader",
-    "plain_pickle", "dataset_folder", "teacher_address",
-    "model_folder", "tokenizer_file", "feed_files", "feed_fields",
+    "command", "characters", "printable", "dataset_folder", "teacher_address", "model_folder", "feed_files", "feed_fields",
+    "files.atomic", "files.text_files", "files.json_files", "files.tokenizer_file", "files.plain_pickle",
+    "files.pickle_reader", "files.pickle_limits",
 }  # fmt: skip
 # Readers of files that the library and the stage folders share, and pages of reports; they need NumPy, torch or
 # matplotlib besides.
-READERS = {"array_files", "torch_file", "unirec_folder", "item_record", "drawing"}
+READERS = {"files.array_files", "files.torch_file", "unirec_folder", "item_record", "drawing"}
 # The teacher's arithmetic, which the server and the teacher inside a process share.
 SHARED_BY_TEACHERS = {"train_utils.teacher.checkpoint", "train_utils.teacher.inference", "train_utils.teacher.ranking"}
 # Limits that every HTTP server of the project applies, the teacher's too.
@@ -82,11 +82,12 @@ def is_one_of(modules: set[str], name: str) -> bool:
 
 
 def siblings(path: Path) -> set[str]:
-    """Modules of train_utils/ that the file imports; in unirec/ without those it shares."""
+    """Modules and packages of train_utils/ that the file imports, of files/ its modules; in unirec/ without those it
+    shares."""
     names = imported(path.read_text(encoding="utf-8"), package="train_utils")
     is_teacher = path.parent.name == "unirec"
     return {
-        name.split(".")[1]
+        ".".join(name.split(".")[1 : 3 if name.startswith("train_utils.files.") else 2])
         for name in names
         if name.startswith("train_utils.")
         and not (is_teacher and is_one_of(SHARED_BY_TEACHERS | SHARED_BY_SERVERS, name))
@@ -214,7 +215,7 @@ def test_what_servers_share_needs_nothing_of_a_server_but_uvicorn_for_its_connec
 
 @pytest.mark.parametrize("name", sorted(PLAIN))
 def test_what_stage_folders_share_needs_the_standard_library_alone(name):
-    path = ROOT / "train_utils" / f"{name}.py"
+    path = ROOT.joinpath("train_utils", *name.split(".")).with_suffix(".py")
     assert siblings(path) <= PLAIN
     assert roots(path) <= {"train_utils", *sys.stdlib_module_names}
 

@@ -15,10 +15,10 @@ from tiny import tiny_chat
 from train_utils.characters import has_text, whole_characters
 from train_utils.evaluation.gsm8k import load_questions
 from train_utils.evaluation.run_file import read_run
-from train_utils.json_files import read_json_lines
+from train_utils.files.json_files import read_json_lines
+from train_utils.files.text_files import read_text, sniff_encoding, text_lines
 from train_utils.prompts.messages import message
 from train_utils.prompts.sharegpt import load_exchanges
-from train_utils.text_files import read_text, sniff_encoding, text_lines
 
 ODD = "a\u2028b\u2029c\x85d\x1ce\x0bf"  # what str.splitlines would cut
 

@@ -16,7 +16,7 @@ from torch import nn
 
 from train_utils.catalog import load_catalog
 from train_utils.command import run_cli
-from train_utils.files import exclusively
+from train_utils.files.atomic import exclusively
 from train_utils.item_codes import ItemCodes, of_catalog, read_item_codes, save_item_codes, with_items
 from train_utils.manifest import manifest, settings_in
 from train_utils.models.backbone import load_backbone, model_files, n_embeddings, own_dtype

@@ -11,9 +11,9 @@ from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from train_utils.characters import shown, whole_characters
-from train_utils.files import digest
-from train_utils.json_files import read_json
-from train_utils.plain_pickle import restricted_load
+from train_utils.files.atomic import digest
+from train_utils.files.json_files import read_json
+from train_utils.files.plain_pickle import restricted_load
 
 V = TypeVar("V")
 

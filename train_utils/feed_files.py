@@ -11,8 +11,8 @@ from xml.sax.xmlreader import AttributesImpl
 
 from train_utils.characters import shown
 from train_utils.feed_fields import names_of_list
-from train_utils.json_files import json_value
-from train_utils.text_files import read_text
+from train_utils.files.json_files import json_value
+from train_utils.files.text_files import read_text
 
 Record = dict[str, object]
 

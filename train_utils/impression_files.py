@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from train_utils.json_files import read_json_lines
+from train_utils.files.json_files import read_json_lines
 
 EVENTS = ("impression", "click", "like", "dislike", "purchase", "hide")
 LIST, FEEDBACK = "list", "feedback"  # values of `record`

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from train_utils.catalog import Catalog
-from train_utils.files import write_text
-from train_utils.json_files import read_json
-from train_utils.text_files import text_lines
+from train_utils.files.atomic import write_text
+from train_utils.files.json_files import read_json
+from train_utils.files.text_files import text_lines
 
 Form = Literal["title_t", "token", "token_title", "rq_token_seq"]
 FORMS: tuple[str, ...] = get_args(Form)

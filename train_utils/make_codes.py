@@ -11,7 +11,7 @@ import numpy as np
 
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.command import run_cli
-from train_utils.files import exclusively, replacing
+from train_utils.files.atomic import exclusively, replacing
 from train_utils.item_codes import uni_paths, write_uni_index
 from train_utils.models.code_quantizer import CodeReport, code_tokens, report_on, residual_codes, scaled
 from train_utils.models.item_vectors import item_vectors

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from train_utils.files import PROMPT_DATE, digest
-from train_utils.json_files import read_json
+from train_utils.files.atomic import PROMPT_DATE, digest
+from train_utils.files.json_files import read_json
 
 _PACKAGES = ("torch", "transformers", "peft", "accelerate", "numpy", "unirec")
 

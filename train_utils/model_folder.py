@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from train_utils.command import is_out_of_memory
-from train_utils.text_files import read_text
-from train_utils.tokenizer_file import check_tokenizer
+from train_utils.files.text_files import read_text
+from train_utils.files.tokenizer_file import check_tokenizer
 
 LARGEST_JSON = 1 << 28  # bytes; the tokenizer files of a million added tokens have about half of it
 LARGEST_CONFIG = 1 << 20  # bytes; those of released models have up to 100 kB, and transformers takes 1 s for 100 kB

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from train_utils.array_files import load_npz
 from train_utils.dataset_folder import PAD, UNFINISHED, dataset_paths
-from train_utils.files import digest, replacing, write_json
-from train_utils.json_files import read_json
-from train_utils.plain_pickle import restricted_load
+from train_utils.files.array_files import load_npz
+from train_utils.files.atomic import digest, replacing, write_json
+from train_utils.files.json_files import read_json
+from train_utils.files.plain_pickle import restricted_load
 
 TABLES = ("train", "valid", "test", "user_history")
 DATA_FILES = (*(f"{table}.pkl" for table in TABLES), "map.pkl")

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import yaml
 
-from train_utils.files import write_bytes
+from train_utils.files.atomic import write_bytes
 from train_utils.teacher import checkpoint
 from train_utils.teacher.checkpoint import MODELS, Checkpoint, check_settings, library_class
 from train_utils.teacher.inference import item_scores, last_state

@@ -24,7 +24,7 @@ from sasrec_training import RESUME_NAME, fit  # noqa: E402
 from unirec_files import UniRecData, read_unirec_data, sha256_of  # noqa: E402
 
 from train_utils.command import LineParser, bounds_of, path_of, print_error, run_cli  # noqa: E402
-from train_utils.files import write_json  # noqa: E402
+from train_utils.files.atomic import write_json  # noqa: E402
 from train_utils.teacher.checkpoint import MODELS  # noqa: E402
 from train_utils.teacher.inference import DONE_NAME  # noqa: E402
 from train_utils.unirec_folder import DATA_FILES, stale_reason  # noqa: E402

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple, TypeVar
 from isal import igzip, isal_zlib
 from tqdm import tqdm
 
-from train_utils.text_files import (
+from train_utils.files.text_files import (
     MAX_LINE,
     NOT_TEXT,
     TOO_LONG,

@@ -19,7 +19,7 @@ import msgspec
 
 from readers.chunks import LineFile
 from readers.records import Columns, EventCollector, Item, ItemCollector
-from train_utils.files import digest, write_bytes
+from train_utils.files.atomic import digest, write_bytes
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from train_utils.evaluation.multi_round import run_multi_round
 from train_utils.evaluation.partial_results import delete_partials, run_resumable
 from train_utils.evaluation.results import default_output, result_identity, result_inputs
 from train_utils.evaluation.run import run_test
-from train_utils.files import digest, exclusively
+from train_utils.files.atomic import digest, exclusively
 from train_utils.models.adapters import add_lora, save_adapter
 from train_utils.models.backbone import load_backbone
 from train_utils.models.control_rows import add_item_tokens

@@ -10,9 +10,9 @@ from fuzz_pickles import WORDS
 from sasrec_model import build_model, checkpoint_content, default_config, load_checkpoint, save_torch
 
 from train_utils.catalog import Item, make_catalog
+from train_utils.files.torch_file import load_torch
 from train_utils.models.retrieval_head import Retrieval, load_retrieval, save_retrieval
 from train_utils.teacher.local import LocalTeacher
-from train_utils.torch_file import load_torch
 
 CATALOG = make_catalog("c", [Item(f"i{n}", f"Title {n}") for n in range(9)], {"u": [f"i{n}" for n in range(5)]})
 IDS = ("[PAD]", *(item.id for item in CATALOG.items))

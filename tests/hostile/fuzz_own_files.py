@@ -15,7 +15,7 @@ from train_utils.dialogue.dialogue import Dialogue
 from train_utils.dialogue.weights import Weights, read_weights, write_weights
 from train_utils.evaluation.partial_results import earlier_commits, run_resumable
 from train_utils.evaluation.result_reader import is_user_record, read_manifest
-from train_utils.files import write_json
+from train_utils.files.atomic import write_json
 from train_utils.item_codes import load_item_codes, one_token_each, read_item_codes, read_uni_index, save_item_codes
 from train_utils.manifest import settings_in
 from train_utils.models.item_vectors import item_vectors

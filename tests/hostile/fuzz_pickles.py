@@ -9,9 +9,9 @@ from damage import Reader
 from teacher_world import write_ring
 from transform2unirec import transform
 
-from train_utils.array_files import load_npy, load_npz
 from train_utils.dataset_folder import read_dataset
-from train_utils.plain_pickle import restricted_load
+from train_utils.files.array_files import load_npy, load_npz
+from train_utils.files.plain_pickle import restricted_load
 from train_utils.unirec_folder import TABLES, UniRecFolder
 
 # Opcodes that build, refer and call, and names that a file may use.

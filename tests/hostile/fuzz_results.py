@@ -7,7 +7,7 @@ from damage import Reader
 
 from train_utils.evaluation.metrics import aggregate, score_list
 from train_utils.evaluation.result_reader import read_timing
-from train_utils.files import write_json
+from train_utils.files.atomic import write_json
 from train_utils.report.comparison import load_result_set, report_rows
 from train_utils.report.page import conditions_of, example, example_users, note_of, title_of
 from train_utils.report.significance import over_seeds

@@ -16,14 +16,14 @@ from fuzz_checkpoints import CATALOG, IDS, READERS, checkpoint
 from safetensors.torch import save_file
 from sasrec_model import load_checkpoint, save_torch
 
-from train_utils.array_files import load_npy, load_npz
-from train_utils.files import digest
+from train_utils.files.array_files import load_npy, load_npz
+from train_utils.files.atomic import digest
+from train_utils.files.torch_file import load_torch
 from train_utils.models.retrieval_head import Retrieval, load_retrieval, save_retrieval
 from train_utils.teacher.checkpoint import WHOLE_NUMBERS, check_settings
 from train_utils.teacher.inference import checked_vectors
 from train_utils.teacher.local import LocalTeacher
 from train_utils.teacher.protocol import TeacherError
-from train_utils.torch_file import load_torch
 from train_utils.training.checkpoint import Progress, TrainState, restore, save
 
 

@@ -17,7 +17,7 @@ from train_utils.constraint.trie import build_trie
 from train_utils.constraint.trie_cache import save_trie
 from train_utils.evaluation.partial_results import delete_partials
 from train_utils.evaluation.result_reader import is_user_record
-from train_utils.files import exclusively, replacing, replacing_folder, write_json, write_text
+from train_utils.files.atomic import exclusively, replacing, replacing_folder, write_json, write_text
 
 FORK = multiprocessing.get_context("fork")
 

@@ -18,11 +18,12 @@ from fuzz_pickles import READERS, write_copied, write_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train_utils import pickle_limits, unirec_folder
+from train_utils import unirec_folder
 from train_utils.dataset_folder import read_dataset
-from train_utils.files import digest
-from train_utils.pickle_limits import MAX_DEPTH, MAX_INT_BYTES
-from train_utils.plain_pickle import restricted_load
+from train_utils.files import pickle_limits
+from train_utils.files.atomic import digest
+from train_utils.files.pickle_limits import MAX_DEPTH, MAX_INT_BYTES
+from train_utils.files.plain_pickle import restricted_load
 from train_utils.unirec_folder import TABLES as TEACHER_TABLES
 from train_utils.unirec_folder import UniRecFolder
 
@@ -317,7 +318,7 @@ def test_a_table_is_refused_where_plain_data_are_wanted(tmp_path):
 def test_plain_data_are_read_without_numpy_and_pandas(tmp_path):
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"a": [1, 2.5, {3}]}))
     code = (
-        "import sys; from train_utils.plain_pickle import restricted_load;"
+        "import sys; from train_utils.files.plain_pickle import restricted_load;"
         f"assert restricted_load({str(tmp_path / 'x.pkl')!r}) == {{'a': [1, 2.5, {{3}}]}};"
         "assert not {'numpy', 'pandas'} & set(sys.modules)"
     )

@@ -13,7 +13,7 @@ from readers.records import MAX_CATEGORIES, MAX_DESCRIPTION, MAX_ID, MAX_TITLE, 
 from select_events import Filters
 from small_events import events_of, plain_rules
 
-from train_utils.text_files import TOO_LONG
+from train_utils.files.text_files import TOO_LONG
 
 
 def review(n: int, **more) -> dict:

@@ -16,7 +16,7 @@ from train_utils.command import run_cli
 from train_utils.decoding.events import Done, TextDelta
 from train_utils.dialogue.answers import Notice
 from train_utils.evaluation.result_reader import MAX_RESULT_BYTES, read_timing
-from train_utils.files import write_json
+from train_utils.files.atomic import write_json
 from train_utils.printable import markdown, one_line, printable
 from train_utils.recommender import Recommendation
 from train_utils.report.__main__ import write_report

@@ -12,13 +12,13 @@ from damage import faults
 from fuzz_text import READERS
 from limits import run_limited
 
-from train_utils import text_files
 from train_utils.catalog import load_catalog
 from train_utils.dataset_folder import MAX_ID, read_dataset
 from train_utils.evaluation.gsm8k import load_questions
 from train_utils.evaluation.run_file import read_run
-from train_utils.json_files import read_json, read_json_lines
-from train_utils.text_files import ALWAYS_UNPACKED, MAX_LINE, MAX_TEXT, NOT_TEXT, TOO_LONG, read_text, text_lines
+from train_utils.files import text_files
+from train_utils.files.json_files import read_json, read_json_lines
+from train_utils.files.text_files import ALWAYS_UNPACKED, MAX_LINE, MAX_TEXT, NOT_TEXT, TOO_LONG, read_text, text_lines
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
@@ -46,7 +46,7 @@ def test_a_long_line_without_an_end_needs_little_memory(tmp_path):
     code = """
 import sys
 from collections import Counter
-from train_utils.json_files import read_json_lines
+from train_utils.files.json_files import read_json_lines
 rejected = Counter()
 print(list(read_json_lines(sys.argv[1], rejected)), dict(rejected))
 """

@@ -11,9 +11,9 @@ from damage import edit, refused
 from fuzz_models import read_backbone, valid_models
 
 from train_utils.catalog import MAX_TITLE
+from train_utils.files.tokenizer_file import MOST_ADDED, MOST_GROWTH, check_tokenizer
 from train_utils.model_folder import LARGEST_CONFIG, check_model_folder
 from train_utils.models.item_vectors import sentence_encoder
-from train_utils.tokenizer_file import MOST_ADDED, MOST_GROWTH, check_tokenizer
 
 
 @pytest.fixture

@@ -177,7 +177,7 @@ def test_a_run_that_is_killed_anywhere_ends_with_the_same_bytes(tmp_path, tokeni
 
 
 def test_two_runs_do_not_write_one_dataset(tmp_path, tokenizer_folder, capsys):  # noqa: F811
-    from train_utils.files import exclusively
+    from train_utils.files.atomic import exclusively
 
     (tmp_path / "raw").mkdir()
     amazon_2018(tmp_path / "raw")

@@ -11,7 +11,7 @@ import train
 import transform2unirec
 from unirec_files import read_unirec_data
 
-from train_utils.plain_pickle import write_pickle
+from train_utils.files.plain_pickle import write_pickle
 from train_utils.unirec_folder import stale_reason
 
 METAS = {item: {"title": f"Title {item}", "title_t": f"Title {item}"} for item in "abcde"}

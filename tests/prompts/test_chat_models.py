@@ -21,7 +21,7 @@ from train_utils.decoding.engine import Engine
 from train_utils.decoding.reference import generate_reference
 from train_utils.decoding.request import Request
 from train_utils.decoding.title_search import prefill_to_item
-from train_utils.files import PROMPT_DATE
+from train_utils.files.atomic import PROMPT_DATE
 from train_utils.manifest import manifest
 from train_utils.processor import Trie_link
 from train_utils.prompts.chat_template import turn_marks, with_fixed_date

@@ -11,7 +11,7 @@ from teacher_running import ALL, HISTORIES, running, trained
 from train_utils.catalog import Item, load_catalog, make_catalog
 from train_utils.dialogue.expectations import similarity_of
 from train_utils.evaluation.results import teacher_files
-from train_utils.files import write_json
+from train_utils.files.atomic import write_json
 from train_utils.teacher import ease_teacher, interactions
 from train_utils.teacher.ease import EASE
 from train_utils.teacher.ease_teacher import ADDED, STRENGTH, BlendedTeacher, EaseTeacher

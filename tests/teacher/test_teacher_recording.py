@@ -11,7 +11,7 @@ from teacher_running import ALL, trained
 from tiny import tiny_chat, tiny_model, tiny_tokenizer
 
 from train_utils.catalog import load_catalog
-from train_utils.files import digest
+from train_utils.files.atomic import digest
 from train_utils.param.training import TrainOptions
 from train_utils.samples.encode import encode_sample
 from train_utils.samples.plan import SampleConfig

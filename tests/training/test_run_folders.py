@@ -11,8 +11,8 @@ import torch
 from tiny import tiny_tokenizer
 from trained_models import CPU, backbone_at, logits, trained
 
-from train_utils import files
-from train_utils.files import replacing_folder
+from train_utils.files import atomic
+from train_utils.files.atomic import replacing_folder
 from train_utils.models.adapters import save_adapter
 from train_utils.models.merge import newest_adapter, run_merge
 from train_utils.models.trained import backbone_of, load_trained
@@ -184,14 +184,14 @@ def test_the_temporary_folder_of_another_writer_is_left_alone(tmp_path):
 
 KILLED = """
 import os, signal, sys
-from train_utils import files
-if {plainly}: files._exchange = lambda one, other: False
+from train_utils.files import atomic
+if {plainly}: atomic._exchange = lambda one, other: False
 left = [{operations}]
 def auditor(event, arguments):
     if event.startswith(("os.", "shutil.", "ctypes.call")):
         left[0] -= 1
         if left[0] == 0: os.kill(os.getpid(), signal.SIGKILL)
-with files.replacing_folder("f") as to:
+with atomic.replacing_folder("f") as to:
     (to / "x").write_text("new")
     sys.addaudithook(auditor)
 """
@@ -205,7 +205,7 @@ def test_a_replacement_that_is_killed_anywhere_leaves_the_old_folder_or_the_new_
         (tmp_path / "f/x").write_text("old")
         code = KILLED.format(plainly=plainly, operations=operations)
         done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
-        files._tidy(tmp_path / "f")
+        atomic._tidy(tmp_path / "f")
         assert (tmp_path / "f/x").read_text() in ("old", "new")
         assert [path.name for path in tmp_path.iterdir()] == ["f"]
         if done.returncode == 0:

@@ -16,8 +16,8 @@ from safetensors.numpy import save
 
 from train_utils.constraint.trie import TitleTrie
 from train_utils.constraint.trie_check import check_trie
-from train_utils.files import write_bytes
-from train_utils.json_files import json_value
+from train_utils.files.atomic import write_bytes
+from train_utils.files.json_files import json_value
 
 _FORM = "title tree 3"
 _DTYPES: dict[str, np.dtype] = {"I32": np.dtype("<i4"), "I64": np.dtype("<i8")}

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from train_utils.json_files import json_value
+from train_utils.files.json_files import json_value
 from train_utils.printable import one_line
 
 # How each server takes a Lark grammar, and how it is asked for token ids and for special tokens in the text.

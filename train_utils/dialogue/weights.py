@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from train_utils.files import write_json
-from train_utils.json_files import read_bounded_json
+from train_utils.files.atomic import write_json
+from train_utils.files.json_files import read_bounded_json
 
 FILE_NAME = "conversation_weights.json"
 _MAX_FILE = 1 << 16  # bytes

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.typing import RcKeyType
 
-from train_utils.files import replacing
+from train_utils.files.atomic import replacing
 
 ACCENT, INK, GREY, QUIET = "#1b7fb3", "#1f2933", "#66727f", "#c3cad1"
 THEME = {ACCENT: "var(--accent)", INK: "var(--ink)", GREY: "var(--grey)", QUIET: "var(--quiet)"}

@@ -15,8 +15,8 @@ from train_utils.constraint.item_rules import compile_rules, item_rules
 from train_utils.engines.drafter import BranchChoices, ReplyDrafter
 from train_utils.engines.grammar_request import GrammarRequest, parse_grammar, rules_text
 from train_utils.engines.tree_grammar import ReplyForm, TextRows, TreeGrammar
+from train_utils.files.json_files import read_json, strict_json
 from train_utils.item_codes import check_item_codes, codes_for
-from train_utils.json_files import read_json, strict_json
 from train_utils.prompts.messages import separator
 from train_utils.prompts.renderer import Chat
 

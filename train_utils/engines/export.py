@@ -12,7 +12,7 @@ from train_utils.command import run_cli
 from train_utils.decoding.completions_endpoint import CompletionsEndpoint, request_body, written_of
 from train_utils.decoding.request import Request
 from train_utils.decoding.shortlist_ranker import ShortlistRanker, read_list, shortlist_of
-from train_utils.json_files import json_value, read_json, read_json_lines
+from train_utils.files.json_files import json_value, read_json, read_json_lines
 from train_utils.options import parse
 from train_utils.param.export import ExportOptions
 from train_utils.recommender import Recommender

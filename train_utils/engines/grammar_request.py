@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 from train_utils.characters import shown
 from train_utils.constraint.item_rules import ItemRules, item_rules
-from train_utils.json_files import strict_json
+from train_utils.files.json_files import strict_json
 
 PREFIX = "reclm:"
 MAX_LENGTH = 1_000_000  # characters of a grammar; 10,000 ids of consumed items take about a tenth

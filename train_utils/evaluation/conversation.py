@@ -27,14 +27,14 @@ from train_utils.evaluation.dialogues import (
     dialogue_table,
     run_dialogues,
 )
-from train_utils.json_files import json_value
+from train_utils.files.json_files import json_value
+from train_utils.files.text_files import text_lines
 from train_utils.models.item_vectors import sentence_encoder
 from train_utils.options import parse
 from train_utils.param.conversations import ConversationOptions
 from train_utils.prompts.named_titles import NamedTitles
 from train_utils.prompts.title_forms import unnumbered
 from train_utils.recommender import Recommender
-from train_utils.text_files import text_lines
 
 GOLD = Path(__file__).parent / "requests-ml-100k.jsonl"
 SLOTS = ("numbers", "titles", "categories", "exclusions", "ranges", "unknown", "asks", "more", "forget")

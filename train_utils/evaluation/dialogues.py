@@ -24,8 +24,8 @@ from train_utils.evaluation.chat_systems import (
 from train_utils.evaluation.partial_results import delete_partials, run_resumable
 from train_utils.evaluation.results import teacher_files
 from train_utils.evaluation.simulated_users import Chat, SimulatedUser, TurnRecord, converse, mean_hits, summary
-from train_utils.files import write_json, writing_file
-from train_utils.json_files import read_bounded_json
+from train_utils.files.atomic import write_json, writing_file
+from train_utils.files.json_files import read_bounded_json
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files
 from train_utils.param.conversations import ConversationOptions

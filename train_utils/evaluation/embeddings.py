@@ -15,7 +15,7 @@ from train_utils.decoding.forward import LastHiddenState, forward, prefill_share
 from train_utils.decoding.ragged_attention import use_ragged_attention
 from train_utils.evaluation.llm import load_llm
 from train_utils.evaluation.results import default_output, keep_other, result_file, result_identity, result_inputs
-from train_utils.files import replacing, write_json
+from train_utils.files.atomic import replacing, write_json
 from train_utils.manifest import manifest
 from train_utils.models.backbone import with_dtype
 from train_utils.param.evaluation import EvalOptions

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from train_utils.characters import shown, whole_characters
-from train_utils.json_files import read_json_lines
+from train_utils.files.json_files import read_json_lines
 
 # A number: an optional sign, digits with or without thousands separators, decimals. Currency, unit and the full stop of
 # the sentence are not part of it.

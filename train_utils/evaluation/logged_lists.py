@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from train_utils.characters import shown
+from train_utils.files.json_files import read_json_lines
 from train_utils.impression_files import EVENTS, FEEDBACK, read_records
-from train_utils.json_files import read_json_lines
 
 _UNLIKELY = 1e-9  # log-probabilities above 0 by rounding
 

@@ -12,8 +12,8 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from train_utils.evaluation.result_reader import is_number
-from train_utils.files import write_text
-from train_utils.json_files import json_value
+from train_utils.files.atomic import write_text
+from train_utils.files.json_files import json_value
 
 
 class HasUser(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from train_utils.command import MOST
-from train_utils.json_files import read_bounded_json
+from train_utils.files.json_files import read_bounded_json
 from train_utils.printable import one_line
 
 COMPARED = ("hr@1", "hr@5", "hr@10", "ndcg@5", "ndcg@10", "mrr@10")

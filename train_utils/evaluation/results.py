@@ -17,7 +17,7 @@ from train_utils.catalog import Catalog, dataset_files
 from train_utils.evaluation.eval_task import EvalTask
 from train_utils.evaluation.metrics import aggregate, coverage
 from train_utils.evaluation.result_reader import read_manifest
-from train_utils.files import exclusively, write_json
+from train_utils.files.atomic import exclusively, write_json
 from train_utils.models.backbone import model_files
 from train_utils.models.trained import backbone_of
 from train_utils.param.evaluation import EvalOptions

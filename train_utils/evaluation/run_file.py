@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from train_utils.characters import shown
-from train_utils.json_files import json_value
-from train_utils.text_files import text_lines
+from train_utils.files.json_files import json_value
+from train_utils.files.text_files import text_lines
 
 # Names of columns in lower case, without underscores and dashes.
 USER_NAMES = ("user", "userid", "uid", "reviewerid", "customerid", "qid", "queryid")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from train_utils.catalog import dataset_files, load_catalog
 from train_utils.command import run_cli
-from train_utils.files import write_json, writing_file
+from train_utils.files.atomic import write_json, writing_file
 from train_utils.leakage.memorization import probe_next_items, probe_titles
 from train_utils.leakage.split import count_split, count_teacher, read_teacher_data
 from train_utils.manifest import manifest

@@ -9,7 +9,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from train_utils.files import replacing_folder
+from train_utils.files.atomic import replacing_folder
 from train_utils.models.backbone import unwrap
 
 

@@ -7,7 +7,7 @@ texts needs build anything of any size from their configuration, so the kinds ar
 from pathlib import Path
 
 from train_utils.characters import shown
-from train_utils.json_files import read_json
+from train_utils.files.json_files import read_json
 from train_utils.model_folder import Weights, check_model_folder, weights_in
 
 MOST_MODULES = 16  # released encoders have two to four

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from train_utils.array_files import load_npy
 from train_utils.catalog import Catalog, Item
-from train_utils.files import digest, replacing, write_json
-from train_utils.json_files import read_json
+from train_utils.files.array_files import load_npy
+from train_utils.files.atomic import digest, replacing, write_json
+from train_utils.files.json_files import read_json
 from train_utils.model_folder import as_value_error
 from train_utils.models.encoder_folder import check_encoder
 from train_utils.models.size_limit import limited_by

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from train_utils.files import exclusively
+from train_utils.files.atomic import exclusively
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files
 from train_utils.models.trained import backbone_of, merge_adapter, trained_from

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from train_utils.catalog import Catalog
-from train_utils.files import write_json
+from train_utils.files.atomic import write_json
 from train_utils.model_folder import as_value_error, check_model_folder, json_object
 
 INNER = 2048  # width of the projection

@@ -10,10 +10,10 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from train_utils.command import is_out_of_memory
-from train_utils.files import replacing_folder
+from train_utils.files.atomic import replacing_folder
+from train_utils.files.json_files import read_json
 from train_utils.item_codes import FILE_NAME as ITEM_CODES
 from train_utils.item_codes import FORMS, check_item_codes, has_item_codes, read_item_codes
-from train_utils.json_files import read_json
 from train_utils.manifest import settings_in
 from train_utils.model_folder import as_value_error
 from train_utils.models.adapters import untie_head

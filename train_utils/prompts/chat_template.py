@@ -9,7 +9,7 @@ from functools import cache
 from string import ascii_letters
 
 from train_utils.constraint.answer_start import Openers
-from train_utils.files import PROMPT_DATE
+from train_utils.files.atomic import PROMPT_DATE
 from train_utils.model_folder import as_value_error
 from train_utils.prompts.template_process import LONGEST_TEMPLATE, TemplateLimitError, render
 

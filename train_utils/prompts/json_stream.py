@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from train_utils.text_files import MAX_LINE
+from train_utils.files.text_files import MAX_LINE
 
 BROKEN_VALUE = object()  # stands where an invalid value starts
 

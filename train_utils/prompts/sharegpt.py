@@ -10,10 +10,10 @@ from itertools import dropwhile
 from pathlib import Path
 
 from train_utils.characters import whole_characters
+from train_utils.files.text_files import text_chunks
 from train_utils.prompts.json_stream import BROKEN_VALUE, CUT_OFF, GIVEN_UP, json_values
 from train_utils.prompts.messages import Message, message
 from train_utils.prompts.renderer import Chat
-from train_utils.text_files import text_chunks
 
 logger = logging.getLogger(__name__)
 

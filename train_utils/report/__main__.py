@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from train_utils.command import LineParser, path_of, run_cli
-from train_utils.files import write_text
+from train_utils.files.atomic import write_text
 from train_utils.printable import markdown
 from train_utils.report.comparison import COMPARED, ResultSet, load_result_set, read_results, report_rows
 from train_utils.report.significance import over_seeds

@@ -11,7 +11,7 @@ import numpy as np
 from train_utils.catalog import Catalog, load_catalog
 from train_utils.dataset_folder import dataset_paths, part_of
 from train_utils.evaluation.result_reader import COMPARED, Timing, read_result, read_timing
-from train_utils.files import digest
+from train_utils.files.atomic import digest
 from train_utils.printable import one_line
 from train_utils.report.significance import (
     DECIDING,

@@ -20,8 +20,8 @@ from train_utils.command import LineParser, path_of, run_cli
 from train_utils.drawing.figures import save_png
 from train_utils.drawing.pages import Picture
 from train_utils.evaluation.result_reader import is_number
-from train_utils.files import write_text
-from train_utils.json_files import read_bounded_json, read_json_lines
+from train_utils.files.atomic import write_text
+from train_utils.files.json_files import read_bounded_json, read_json_lines
 from train_utils.printable import markdown, one_line
 from train_utils.report.charts import draw_buckets, draw_points
 from train_utils.report.comparison import catalog_of, quarters, read_results, with_events

@@ -18,8 +18,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from train_utils.catalog import Catalog
-from train_utils.files import replacing
-from train_utils.json_files import read_json
+from train_utils.files.atomic import replacing
+from train_utils.files.json_files import read_json
 from train_utils.prompts.control_tokens import EOI, SOI
 from train_utils.prompts.messages import ControlPart, ItemPart, Message, Part, TitlePart, message
 from train_utils.prompts.renderer import Chat

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
-from train_utils.text_files import text_lines
+from train_utils.files.text_files import text_lines
 
 RIGHTS = ("read", "feedback", "catalogue")
 _LEAST_CHARACTERS = 16

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import IO
 
 from train_utils.characters import shown
-from train_utils.files import discard_left_over, exclusively, is_open_at, replacing
-from train_utils.json_files import json_value
+from train_utils.files.atomic import discard_left_over, exclusively, is_open_at, replacing
+from train_utils.files.json_files import json_value
 from train_utils.serving.catalog_ledger import Delta, Ledger
 
 logger = logging.getLogger(__name__)

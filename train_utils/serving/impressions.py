@@ -21,7 +21,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from train_utils.constraint.item_rules import ItemRules
-from train_utils.files import exclusively
+from train_utils.files.atomic import exclusively
 from train_utils.impression_files import FEEDBACK, LIST, numbered_files, read_records
 from train_utils.serving.record_files import FILE_BYTES, RecordFiles
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from train_utils.files import is_open_at
+from train_utils.files.atomic import is_open_at
 from train_utils.impression_files import file_name, file_number
 
 FILE_BYTES = 64 << 20  # a file that a program reads whole without care

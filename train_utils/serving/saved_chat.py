@@ -9,8 +9,8 @@ from pydantic import Field, ValidationError
 from train_utils.catalog import Catalog
 from train_utils.characters import whole_characters
 from train_utils.dialogue.dialogue import Dialogue, Listing
-from train_utils.files import write_json
-from train_utils.json_files import read_bounded_json
+from train_utils.files.atomic import write_json
+from train_utils.files.json_files import read_bounded_json
 from train_utils.prompts.messages import ItemPart, Message, Part, message
 from train_utils.serving.saved_preferences import Record, SavedPreferences, restored, saved
 

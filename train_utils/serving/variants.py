@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, RootModel, ValidationError
 
-from train_utils.json_files import read_bounded_json
+from train_utils.files.json_files import read_bounded_json
 from train_utils.serving.field_errors import OnlyKnown, field_error
 
 # A temperature above this is uniform for any model, and only hides a typing error.

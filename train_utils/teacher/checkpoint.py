@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from train_utils.dataset_folder import PAD
+from train_utils.files.torch_file import load_torch
 from train_utils.teacher.protocol import TeacherError
-from train_utils.torch_file import load_torch
 
 if TYPE_CHECKING:
     from unirec.model.sequential.seqrec_base import SeqRecBase as SequentialModel

@@ -9,7 +9,7 @@ from typing import Any, Literal, overload
 
 import httpx
 
-from train_utils.json_files import json_value
+from train_utils.files.json_files import json_value
 from train_utils.printable import one_line
 from train_utils.teacher.protocol import History, ScoredLists, TeacherError, TeacherRefusal, check_ranking
 

@@ -5,7 +5,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
-from train_utils.files import digest
+from train_utils.files.atomic import digest
 from train_utils.teacher.http_client import HttpTeacher
 from train_utils.teacher.protocol import Teacher
 from train_utils.teacher.recorded import RecordedTeacher

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Literal, cast, overload
 
-from train_utils.json_files import json_value
+from train_utils.files.json_files import json_value
 from train_utils.printable import one_line
 from train_utils.teacher.protocol import History, ScoredLists, Teacher, TeacherError, TeacherRefusal, check_ranking
 

@@ -19,9 +19,9 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
-from train_utils.files import digest, replacing_folder, write_json
-from train_utils.json_files import read_json
-from train_utils.torch_file import load_torch
+from train_utils.files.atomic import digest, replacing_folder, write_json
+from train_utils.files.json_files import read_json
+from train_utils.files.torch_file import load_torch
 from train_utils.training.average import AverageWeights
 
 KEPT = 2

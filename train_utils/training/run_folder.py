@@ -5,8 +5,8 @@ import math
 import shutil
 from pathlib import Path
 
-from train_utils.files import PROMPT_DATE, write_text
-from train_utils.json_files import read_json
+from train_utils.files.atomic import PROMPT_DATE, write_text
+from train_utils.files.json_files import read_json
 
 _MAY_GROW = ("max_token_length", "early_stop")  # limits that a resumed run may loosen
 _NOT_OF_THE_RUN = (

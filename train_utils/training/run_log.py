@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from train_utils.json_files import json_value
+from train_utils.files.json_files import json_value
 
 
 class RunLog:

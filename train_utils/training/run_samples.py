@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.files import writing_file
+from train_utils.files.atomic import writing_file
 from train_utils.models.backbone import load_tokenizer, separates_packed, unwrap
 from train_utils.param.training import TrainOptions
 from train_utils.prompts.control_tokens import add_control_tokens

@@ -12,7 +12,7 @@ from accelerate import Accelerator
 
 from train_utils.catalog import Catalog, dataset_files, load_catalog
 from train_utils.dataset_folder import dataset_name
-from train_utils.files import exclusively
+from train_utils.files.atomic import exclusively
 from train_utils.item_codes import uni_paths
 from train_utils.manifest import manifest
 from train_utils.models.backbone import model_files, unwrap, with_dtype

@@ -15,8 +15,8 @@ from train_utils.evaluation.llm import LLMRecommender, batches, prompt_of
 from train_utils.evaluation.metrics import aggregate
 from train_utils.evaluation.scoring import Scorer
 from train_utils.evaluation.specs import ModelPlan
-from train_utils.files import write_json
-from train_utils.json_files import read_json
+from train_utils.files.atomic import write_json
+from train_utils.files.json_files import read_json
 from train_utils.models.backbone import unwrap
 from train_utils.models.retrieval_head import Retrieval
 from train_utils.param.evaluation import EvalOptions

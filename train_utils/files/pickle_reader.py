@@ -13,7 +13,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 
-from train_utils.pickle_limits import LONG_TEXT, MAX_INT_BYTES, Maker, Name, PlainValues, Unfinished, refuse
+from train_utils.files.pickle_limits import LONG_TEXT, MAX_INT_BYTES, Maker, Name, PlainValues, Unfinished, refuse
 
 Opcode = Callable[["PickleReader", int], int]
 Find = Callable[[str], Maker | None]  # "module name" -> its maker; KeyError for what is not plain data

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from train_utils.array_files import stored_entries
-from train_utils.pickle_limits import Maker, Name, refuse
-from train_utils.pickle_reader import PickleReader
-from train_utils.plain_pickle import find_plain, reason_of
+from train_utils.files.array_files import stored_entries
+from train_utils.files.pickle_limits import Maker, Name, refuse
+from train_utils.files.pickle_reader import PickleReader
+from train_utils.files.plain_pickle import find_plain, reason_of
 
 MAX_EMPTY_ROWS = 1_000_000  # of a tensor without values; later code may iterate over them
 _MAX_DIMENSIONS = 64  # torch's own limit

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from train_utils.characters import shown
-from train_utils.text_files import numbered_lines, read_text
+from train_utils.files.text_files import numbered_lines, read_text
 
 
 def read_json(path: str | Path, remedy: str = "", wanted: str = "JSON") -> object:

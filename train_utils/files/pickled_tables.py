@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from train_utils.pickle_limits import Maker, Name, Unfinished, refuse
-from train_utils.pickle_reader import PickleReader
+from train_utils.files.pickle_limits import Maker, Name, Unfinished, refuse
+from train_utils.files.pickle_reader import PickleReader
 
 MAX_COLUMNS = 1000  # pandas takes a fraction of a millisecond for each; UniRec's tables have a dozen
 _TEXT = pd.StringDtype("python", na_value=np.nan)

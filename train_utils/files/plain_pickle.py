@@ -6,14 +6,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from train_utils.files import replacing
-from train_utils.pickle_limits import Maker, Name, refuse
-from train_utils.pickle_reader import PickleReader
+from train_utils.files.atomic import replacing
+from train_utils.files.pickle_limits import Maker, Name, refuse
+from train_utils.files.pickle_reader import PickleReader
 
 MAX_FILE_BYTES = 8 << 30
 # Modules that make the arrays and tables in a pickle. They are imported where a file holds some: a stage of plain data
 # needs neither NumPy nor pandas.
-_ARRAYS, _TABLES = "train_utils.pickled_arrays", "train_utils.pickled_tables"
+_ARRAYS, _TABLES = "train_utils.files.pickled_arrays", "train_utils.files.pickled_tables"
 _REASON_LENGTH = 200
 
 

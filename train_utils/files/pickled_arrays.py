@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from train_utils.pickle_limits import Maker, Name, Unfinished, refuse
-from train_utils.pickle_reader import PickleReader
+from train_utils.files.pickle_limits import Maker, Name, Unfinished, refuse
+from train_utils.files.pickle_reader import PickleReader
 
 # An array without bytes may have this many rows; later code iterates over them.
 MAX_EMPTY_ROWS = 1_000_000
