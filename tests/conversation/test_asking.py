@@ -27,6 +27,8 @@ from test_reader import READER, read
         "we're now after something equally gripping",
         "I would be grateful for a film that my sister and I can both appreciate",
         "films close to Heat",
+        "older than that",
+        "much newer than those please",
     ],
 )
 def test_questions_and_demands_in_any_words_ask(text):

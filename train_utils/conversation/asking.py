@@ -186,7 +186,8 @@ _DEMAND = Phrases(
         ),
         "a bit older please": (
             r"((something|but|a (bit|little)|much|same) ){0,3}"
-            r"(older|newer|\w{3,}ier|(short|long|light|dark|slow|fast)er|(more|less) \w+)( (one|ones|please|pls))?"
+            r"(older|newer|\w{3,}ier|(short|long|light|dark|slow|fast)er|(more|less) \w+)"
+            r"( than (that|this|it|those|these|them))?( (one|ones|please|pls))?"
         ),
     },
     _NAMES,
