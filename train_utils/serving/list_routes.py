@@ -84,8 +84,7 @@ def add_list_routes(app: FastAPI, service: Service, threads: Threads, metrics: M
         **documented(http_answers.Models, "The model, in OpenAI's form"),
     )
     async def models() -> dict[str, object]:
-        entry = {"id": service.model, "object": "model", "created": 0, "owned_by": "reclm"}
-        return {"object": "list", "data": [entry]}
+        return {"object": "list", "data": [await model(service.model)]}
 
     @app.get(
         "/v1/models/{name}",
