@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 PLAIN = {
-    "command", "characters", "printable", "dataset_folder", "teacher_address", "model_folder", "feed_files", "feed_fields",
+    "command", "characters", "printable", "dataset_folder", "teacher_address", "model_folder",
+    "feed_files", "feed_fields",
     "files.atomic", "files.text_files", "files.json_files", "files.tokenizer_file", "files.plain_pickle",
     "files.pickle_reader", "files.pickle_limits",
 }  # fmt: skip

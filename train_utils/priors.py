@@ -8,7 +8,7 @@ import numpy as np
 
 from train_utils.catalog import Catalog
 from train_utils.constraint.constraint import Prior, product
-from train_utils.teacher.protocol import Teacher
+from train_utils.teacher.protocol import Teacher, TeacherError
 
 TEACHER_DEPTH = 2000  # items of a large catalog that the teacher scores; the others count as 0
 # Weights of a teacher's scores at which validation users of the quickstart's models have about their best NDCG@10.
@@ -46,6 +46,9 @@ def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Seque
     Returns:
         float64 [items] for each history; 0 for items beyond the teacher's `TEACHER_DEPTH` best, the mean for items that
         were added since the dataset was loaded.
+
+    Raises:
+        TeacherError: the teacher fails, or ranks an item that the catalog lacks.
     """
     n_known = len(catalog.items) - catalog.added
     known = [[item for item in history if item < n_known] for history in histories]
@@ -61,6 +64,12 @@ def teacher_scores(teacher: Teacher, catalog: Catalog, histories: Sequence[Seque
         teacher.top_k([catalog.ids(known[i]) for i in asked], depth, scores=True) if asked else ([], [])
     )
     for i, ids, values in zip(asked, lists, probabilities, strict=True):
-        scores[i, catalog.indices(ids)] = values
+        try:
+            ranked = catalog.indices(ids)
+        except ValueError as error:
+            raise TeacherError(
+                f"the teacher ranks items that the catalog lacks: {error}; name a teacher of this dataset"
+            ) from None
+        scores[i, ranked] = values
         scores[i, n_known:] = scores[i].sum() / n_known
     return list(scores)

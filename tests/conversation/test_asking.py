@@ -28,6 +28,9 @@ from test_reader import READER, read
         "I would be grateful for a film that my sister and I can both appreciate",
         "films close to Heat",
         "older than that",
+        "and something newer",
+        "no, older than that one",
+        "and newer?",
         "much newer than those please",
     ],
 )

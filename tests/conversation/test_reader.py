@@ -141,6 +141,12 @@ def test_talk_asks_for_nothing(text, filled):
         ("films of the 1940's", 1940, 1949),
         ("films from the seventies or eighties", 1970, 1989),
         ("films between 1960 and 1975", 1960, 1975),
+        ("films between 1975 and 1960", 1960, 1975),
+        ("films from 1994 or 1980", 1980, 1994),
+        ("films from the 90s and the 80s", 1980, 1999),
+        ("5 films after 1990 and before 1995", 1991, 1994),
+        ("5 films before 1995 and after 1990", 1991, 1994),
+        ("no black and white films or anything before 1960", 1960, None),
         ("films from 1990-1995", 1990, 1995),
         ("scary films of 1996, 1997 or 1998", 1996, 1998),
         ("films before 1980", None, 1979),
@@ -252,3 +258,18 @@ def test_any_text_is_read_and_gives_rules_of_the_catalog(text):
 )
 def test_a_long_message_is_read_up_to_a_limit(text):
     assert READER.read(text) == READER.read(text[:READ])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4 more but no horror and nothing older than 1985",
+        "no horror or anything older than 1985",
+        "no horror and not older than 1985",
+        "without horror and without anything before 1985",
+        "not horror or anything before 1985",
+    ],
+)
+def test_a_year_after_an_excluded_category_leaves_it_excluded(text):
+    change = read(text)
+    assert change["without"] == ("Horror",) and change["ranges"] == [("year", 1985, None)]

@@ -10,7 +10,7 @@ from film_world import KINDS, NAMES, catalog
 from scipy.sparse import csr_array
 from tiny import tiny_chat
 
-from train_utils.catalog import make_catalog
+from train_utils.catalog import Item, make_catalog
 from train_utils.conversation.reader import RequestReader
 from train_utils.conversation.why import asked_about
 from train_utils.dialogue.dialogue import Dialogue, Listing
@@ -33,6 +33,10 @@ from train_utils.prompts.renderer import Chat
 from train_utils.recommender import Recommendation, Recommender
 from train_utils.teacher.breaker import CircuitBreaker
 from train_utils.teacher.protocol import TeacherError
+
+BOTH_KINDS = [
+    ("Horror",), ("Horror",), ("Horror", "Crime"), ("Crime", "Horror"), ("Drama",), ("Crime",), ("Crime",), ("Crime",)
+]  # fmt: skip
 
 
 class FixedTeacher:
@@ -279,6 +283,19 @@ def test_numbers_of_a_message_do_not_lift_limits_per_category(recommender, reade
     allowed = {kind: min(2, limits if isinstance(limits, int) else limits.get(kind, 2)) for kind in ("Horror", "Crime")}
     assert plan.n_items == sum(allowed.values()) and plan.fewer
     assert actual == allowed
+
+
+def test_items_of_two_numbered_categories_are_left_out_of_the_list():
+    items = [Item(str(i), name, kinds) for i, (name, kinds) in enumerate(zip(NAMES, BOTH_KINDS, strict=True))]
+    model, chat = tiny_chat(NAMES, 3, tied=False)
+    recommender = Recommender(model, Chat(chat.tokenizer, NAMES), make_catalog("films", items))
+    reader = RequestReader(recommender.catalog, recommender.named_titles)
+    talk = Dialogue(recommender, reader, max_new_tokens=60, admitted=["0", "1", "2", "3", "6", "7"])
+    heard = talk.hear("2 horror and 3 crime")
+    plan = talk.plan(heard, None)
+    events = recommender.events(talk.request(heard, plan))
+    listed = {event.id for event in events if isinstance(event, Recommendation)}
+    assert plan.n_items == 4 and plan.fewer and listed == {"0", "1", "6", "7"}
 
 
 def test_of_a_list_of_any_length_a_message_may_refer_to_the_first_hundred(recommender, reader):

@@ -185,7 +185,7 @@ _DEMAND = Phrases(
             r"DEMANDED( (one|ones|please|pls))?"
         ),
         "a bit older please": (
-            r"((something|but|a (bit|little)|much|same) ){0,3}"
+            r"((something|but|and|or|ok|okay|so|no|now|well|maybe|a (bit|little)|much|same)[^\wMASK]+){0,4}"
             r"(older|newer|\w{3,}ier|(short|long|light|dark|slow|fast)er|(more|less) \w+)"
             r"( than (that|this|it|those|these|them))?( (one|ones|please|pls))?"
         ),

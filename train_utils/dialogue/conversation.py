@@ -47,7 +47,7 @@ class Conversation:
         history: ids or titles of what the user consumed before, oldest first.
         rules: which items may be listed, whatever the user asks for, as `ItemRules` or as a mapping of its fields.
         encoder: sentence encoder for words that mean a category ("scary"), or its folder; None reads names and the
-            words of `conversation.category_thesaurus`.
+            words of `conversation.limits.category_thesaurus`.
         list_length: items of a list for which the user names no number.
         max_new_tokens: length limit of an answer, in tokens.
         max_context: tokens of prompt and answer at most, where the model's context is not shorter; 0 for no limit.

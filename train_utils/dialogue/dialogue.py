@@ -292,7 +292,7 @@ class Dialogue:
         asked = self.preferences.rules(catalog)
         rules = replace(
             asked,
-            allow=self.admitted,
+            allow=_both(asked.allow, self.admitted),
             seen=tuple(catalog.ids(self.profile)),
             max_per_category=tighter(catalog, asked.max_per_category, self.max_per_category),
             distinct=self.distinct,
@@ -331,6 +331,14 @@ class Dialogue:
         if listed:
             self.last = Listing(listed[:MOST], self.taste, self.preferences)
         self.preferences = self.preferences.listing(listed)
+
+
+def _both(one: Sequence[str] | None, other: Sequence[str] | None) -> tuple[str, ...] | None:
+    """Return the ids of two lists that admit items; None, which admits all, for none."""
+    if one is None or other is None:
+        return None if one is other else tuple(one if other is None else other)
+    admitted = set(other)
+    return tuple(item for item in one if item in admitted)
 
 
 def admitted_by(recommender: Recommender, rules: ItemRules) -> list[str] | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from train_utils.catalog import Catalog, load_catalog
-from train_utils.dataset_folder import dataset_paths, part_of
+from train_utils.dataset_folder import dataset_paths
 from train_utils.evaluation.result_reader import COMPARED, Timing, read_result, read_timing
 from train_utils.files.atomic import digest
 from train_utils.printable import one_line
@@ -19,6 +19,7 @@ from train_utils.report.significance import (
     Comparison,
     buckets,
     compare_all,
+    dataset_digests,
     history_lengths,
     list_curve,
     target_popularity,
@@ -176,7 +177,7 @@ def catalog_of(result: dict, data_path: str) -> Catalog | None:
     if not data_path and not folder.is_dir():
         return None
     catalog = load_catalog(folder)
-    made_from = {part_of(path): sha256 for path, sha256 in result["manifest"]["inputs"].items()}
+    made_from = dataset_digests(result)
     for part, path in dataset_paths(folder).items():
         if part in DECIDING and made_from.get(part, sha := digest(path)) != sha:
             raise ValueError(

@@ -6,6 +6,7 @@ Pure functions on results of `task_test.py`: {"manifest", "n_users", "metrics", 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -336,12 +337,20 @@ def _check_conditions(a: Mapping, b: Mapping) -> None:
             )
 
 
+def dataset_digests(result: Mapping) -> dict[str, str]:
+    """Return part -> digest of the dataset that a result was measured on, without those of a teacher's (`ease:`)."""
+    inputs = {PurePath(path): digest for path, digest in result["manifest"]["inputs"].items() if part_of(path)}
+    folder = PurePath(str(result["manifest"]["config"].get("data_path", "")))
+    own = {path: digest for path, digest in inputs.items() if path.parent == folder}
+    return {part_of(path): digest for path, digest in (own or inputs).items()}
+
+
 def _conditions(result: Mapping) -> dict[str, object]:
     """Return the conditions that determine the candidates. File digests identify a dataset, not its path."""
-    config, inputs = result["manifest"]["config"], result["manifest"]["inputs"]
-    digests = {part: digest[:12] for path, digest in inputs.items() if (part := part_of(path)) in DECIDING}
+    config = result["manifest"]["config"]
+    digests = dataset_digests(result)
     conditions = {
-        "dataset": digests or config.get("data_path"),
+        "dataset": {part: digests[part][:12] for part in DECIDING if part in digests} or config.get("data_path"),
         "split": config.get("split"),
         "hide_seen": config.get("hide_seen"),
         "enforce_request": config.get("enforce_request", False),

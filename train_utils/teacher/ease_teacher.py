@@ -134,7 +134,13 @@ class BlendedTeacher:
 
         def of_block(block: Sequence[History]) -> list[tuple[np.ndarray, np.ndarray]]:
             strengths = self._added * self.ease.standard_scores(self.ease.indices(block))
-            lists, probabilities = self.first.top_k(block, len(catalog.items), scores=True)
+            try:
+                lists, probabilities = self.first.top_k(block, len(catalog.items), scores=True)
+            except TeacherRefusal as error:
+                raise TeacherRefusal(
+                    f"the teacher cannot rank the {len(catalog.items)} items of the dataset after `ease:`: {error}; "
+                    "name the dataset that it was trained on"
+                ) from None
             ranked = []
             for ids, shares, of_items in zip(lists, probabilities, strengths, strict=True):
                 try:

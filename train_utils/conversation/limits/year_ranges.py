@@ -24,6 +24,7 @@ _DECADE = (
 )
 _PERIOD = rf"(?:{_DECADE}|{_YEAR})"
 _THE = r"(?:the\s+|year\s+){0,2}"
+_INSIDE = r"(?!(?:and|or|nor|but|no|not|nothing|none|without)\b)\w+"  # a word that begins no other condition
 _NAMES = {
     # Captured, for `_Rule.bounds`.
     "PERIOD": rf"({_PERIOD})",
@@ -52,8 +53,13 @@ _NAMES = {
         r"(nothing|none|not|no \w+|no|(refuse\w*|reject\w*|hates?|avoids?|skip|without|cut|drop|lose|ditch"
         r"|exclude|omit|remove|scrap|leave out|cut out|take out|get rid of|spare me|forget|ban|filter out|enough"
         r"|tired of|sick of|won'?t|can'?t|cannot|don'?t"
-        r"|doesn'?t|never|nobody|enough of) (\w+ ){0,3}?(anything|everything|all|stuff|films?|movies?|ones?|things))"
+        r"|doesn'?t|never|nobody|enough of) (INSIDE ){0,3}?"
+        r"(anything|everything|all|stuff|films?|movies?|ones?|things))",
+        {"INSIDE": _INSIDE},
     ),
+    "INSIDE": _INSIDE,
+    # After "and before": not "and before 1995"
+    "UNDATED": rf"(?!\s+than\b)(?!\s*{_THE}{_PERIOD})",
 }
 
 
@@ -113,6 +119,10 @@ _LIKE_ME_PHRASES = _table(
 _LIKE_ME = _LIKE_ME_PHRASES.compiled()
 # Fast: without any of these, a message names no year.
 _DATED = re.compile(phrase(rf"\d|{'|'.join(_DECADE_NAMES)}|TIME|MADE|old or new|new or old", _NAMES), re.IGNORECASE)
+# "no horror or anything before 1960"
+_OR_ANYTHING = re.compile(
+    r"(\b(?:no|not|without|nothing)\b[^.!?;\n]{1,60}?\b(?:or|nor|and)\s+)anything(?=\s)", re.IGNORECASE
+)
 _AROUND = 2  # years before and after "around 1980"
 _Bounds = tuple[float | None, float | None]
 
@@ -139,6 +149,7 @@ class YearReader:
         if match := _ANY_YEAR.search(text):
             return [self._annotation(match.span(), (None, None))]
         text = _RAISED.sub(lambda match: " " * len(match[0]), text)
+        text = _OR_ANYTHING.sub(r"\1nothing ", text)  # of the same length
         for match in _LIFE.finditer(text):
             start, end = match.span(match.lastindex or 0)
             if compared := _compared_with_life(text, self._life_year(text[start:end])):
@@ -236,6 +247,11 @@ def _first(match: re.Match[str]) -> str:
     return next(group for group in match.groups() if group)
 
 
+def _spanned(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int]:
+    """Return the years from the first to the last of two periods, which a user may name in any order."""
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
 def _around(year: int) -> tuple[int, int]:
     return year - _AROUND, year + _AROUND
 
@@ -249,11 +265,11 @@ RULES = (
                 r"\s*(-|to|and|or|until|through|till|up to)\s*THE_PERIOD(?![\w-])"
             ),
         },
-        lambda reader, match: (reader.period(match[1])[0], reader.period(match[2])[1]),
+        lambda reader, match: _spanned(reader.period(match[1]), reader.period(match[2])),
     ),
     _Rule(
         {"between 80 and 85": r"\b(between|from) YY\s*(and|to|-)\s*YY\b(?!\s*([^\W\d]|[$€£%]))"},
-        lambda reader, match: (reader.period(f"'{match[1]}")[0], reader.period(f"'{match[2]}")[1]),
+        lambda reader, match: _spanned(reader.period(f"'{match[1]}"), reader.period(f"'{match[2]}")),
     ),
     _Rule(
         {
@@ -262,7 +278,7 @@ RULES = (
                 r"(?=\s*(please|pls|then)?\s*[.!?]*\s*$)"
             )
         },
-        lambda reader, match: (reader.period(f"'{match[1]}")[0], reader.period(f"'{match[2]}")[1]),
+        lambda reader, match: _spanned(reader.period(f"'{match[1]}"), reader.period(f"'{match[2]}")),
     ),
     _Rule({"the years 80": r"\b(the )?years '?TENS\b"}, lambda reader, match: reader.period(f"{match[1]}s")),
     _Rule(
@@ -303,12 +319,12 @@ RULES = (
     _Rule(
         {
             "nothing made before 1960": (
-                r"\bNOTHING (\w+ ){0,3}?(before|older than|earlier than|prior to|pre-?)\s*THE_PERIOD\b"
+                r"\bNOTHING (INSIDE ){0,3}?(before|older than|earlier than|prior to|pre-?)\s*THE_PERIOD\b"
             ),
             "since the eighties": r"\bsince THE_PERIOD\b",
             "from 1980 onwards": (
                 r"\b(from |in )?THE_PERIOD (on\b"
-                r"|(and|or) (newer|later|up|above|after|onwards?|younger|more recent)\b(?! than)"
+                r"|(and|or) (newer|later|up|above|after|onwards?|younger|more recent)\bUNDATED"
                 r"|onwards?|(to|till|until) (now|today|the present))"
             ),
             "1980+": r"(?<![\w-])PERIOD\s?\+",
@@ -322,10 +338,10 @@ RULES = (
     _Rule(
         {
             "nothing made after 1990": (
-                r"\bNOTHING (\w+ ){0,3}?(after|newer than|later than|more recent than|past) THE_PERIOD\b"
+                r"\bNOTHING (INSIDE ){0,3}?(after|newer than|later than|more recent than|past) THE_PERIOD\b"
             ),
             "up to and including 1990": (r"\b(until|up (to|until|till)|till|through|by) (and including )?THE_PERIOD\b"),
-            "the eighties or earlier": r"\bTHE_PERIOD (and|or) (older|earlier|before|below|under)\b(?! than)",
+            "the eighties or earlier": r"\bTHE_PERIOD (and|or) (older|earlier|before|below|under)\bUNDATED",
             "no newer than 1990": r"\bno (later|newer) than THE_PERIOD\b",
             "from 1990 at the latest": r"\b(from |in )?THE_PERIOD (at the latest|at most|max(imum)?\b)",
             "at most from 1990": r"\b(max(imum)?|at most) (from )?THE_PERIOD\b",

@@ -1,6 +1,6 @@
 """Titles that the catalog lacks, in any case: words where a title must be, in which nothing else was read.
 
-`capitalized_titles` and `lower_case_titles` find those that are certain before anything else is read. Here the
+`capitalized` and `lower_case` find those that are certain before anything else is read. Here the
 annotations of a message are given, so that what is left of an enumeration, after "films like", or before a judgment is
 no category, number, or title of the catalog. A false alarm is worse than a miss.
 """
