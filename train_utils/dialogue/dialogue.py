@@ -335,9 +335,9 @@ class Dialogue:
 
 def _both(one: Sequence[str] | None, other: Sequence[str] | None) -> tuple[str, ...] | None:
     """Return the ids of two lists that admit items; None, which admits all, for none."""
-    if one is None or other is None:
-        return None if one is other else tuple(one if other is None else other)
-    admitted = set(other)
+    if one is None:
+        return None if other is None else tuple(other)
+    admitted = frozenset(one if other is None else other)
     return tuple(item for item in one if item in admitted)
 
 

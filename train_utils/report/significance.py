@@ -6,7 +6,7 @@ Pure functions on results of `task_test.py`: {"manifest", "n_users", "metrics", 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -339,8 +339,8 @@ def _check_conditions(a: Mapping, b: Mapping) -> None:
 
 def dataset_digests(result: Mapping) -> dict[str, str]:
     """Return part -> digest of the dataset that a result was measured on, without those of a teacher's (`ease:`)."""
-    inputs = {PurePath(path): digest for path, digest in result["manifest"]["inputs"].items() if part_of(path)}
-    folder = PurePath(str(result["manifest"]["config"].get("data_path", "")))
+    inputs = {Path(path): digest for path, digest in result["manifest"]["inputs"].items() if part_of(path)}
+    folder = Path(str(result["manifest"]["config"].get("data_path", "")))
     own = {path: digest for path, digest in inputs.items() if path.parent == folder}
     return {part_of(path): digest for path, digest in (own or inputs).items()}
 
