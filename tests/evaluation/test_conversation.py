@@ -42,8 +42,21 @@ def test_each_slot_is_scored_by_hand(tmp_path):
     assert scores["slot_f1_exclusions"] == f1(0, 1, 0) == 0
 
 
-def test_a_broken_line_is_told_in_one_line(tmp_path):
-    (tmp_path / "requests.jsonl").write_text('{"turns": 3}\n')
+@pytest.mark.parametrize(
+    "turns",
+    [
+        3,
+        [{"text": 5, "gold": {}}],
+        [{"text": "hi", "gold": []}],
+        [{"text": "hi", "gold": {"count": "x"}}],
+        [{"text": "hi", "gold": {"cuont": 3}}],
+        [{"text": "hi", "gold": {"only": "Comedy"}}],
+        [{"text": "hi", "gold": {"ranges": {"year": 1990}}}],
+        [{"text": "hi", "gold": {"asks": 1}}],
+    ],
+)
+def test_a_broken_line_is_told_in_one_line(tmp_path, turns):
+    (tmp_path / "requests.jsonl").write_text(json.dumps({"split": "test", "turns": turns}) + "\n")
     with pytest.raises(ValueError, match="line 1 is no conversation"):
         list(load_conversations(tmp_path / "requests.jsonl", ""))
 

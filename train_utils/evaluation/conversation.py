@@ -40,6 +40,7 @@ GOLD = Path(__file__).parent / "requests-ml-100k.jsonl"
 SLOTS = ("numbers", "titles", "categories", "exclusions", "ranges", "unknown", "asks", "more", "forget")
 _TITLES = ("liked", "disliked", "known")
 _FLAGS = ("asks", "more", "forget")
+_LISTS = (*_TITLES, "only", "all", "without", "unknown")
 
 # a slot's name and what fills it
 Fill = tuple[object, ...]
@@ -71,7 +72,7 @@ def load_conversations(path: str | Path, split: str) -> Iterator[list[Turn]]:
     for number, line in enumerate(text_lines(path), 1):
         try:
             record: Any = json_value(line)
-            turns = [Turn(turn["text"], turn["gold"]) for turn in record["turns"]]
+            turns = [_turn(turn) for turn in record["turns"]]
             chosen = split in ("", str(record["split"]))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} line {number} is no conversation ({error}); see docs/evaluation.md") from None
@@ -80,7 +81,36 @@ def load_conversations(path: str | Path, split: str) -> Iterator[list[Turn]]:
             empty = False
             yield turns
     if empty:
-        raise ValueError(f"{path} has no conversation of `split` {split}; give one of {', '.join(sorted(names))}")
+        others = f"give one of {', '.join(sorted(names))}" if names else "the file is empty"
+        raise ValueError(f"{path} has no conversation of `split` {split}; {others}")
+
+
+def _turn(record: Mapping[str, Any]) -> Turn:
+    """Return a turn of a file.
+
+    Raises:
+        ValueError: its text or its gold state is none.
+        TypeError: the same.
+        KeyError: it lacks one of both.
+    """
+    text, gold = record["text"], record["gold"]
+    if not isinstance(text, str) or not isinstance(gold, Mapping):
+        raise ValueError("wanted a text and an object as `gold`")
+    for key, value in gold.items():
+        match key:
+            case "count":
+                fits = isinstance(value, int) and not isinstance(value, bool)
+            case "ranges":
+                fits = isinstance(value, Mapping) and all(
+                    isinstance(ends, list) and len(ends) == 2 for ends in value.values()
+                )
+            case _ if key in _LISTS:
+                fits = isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+            case _:
+                fits = key in _FLAGS and isinstance(value, bool)
+        if not fits:
+            raise ValueError(f"`{key[:40]}` of `gold` is {str(value)[:40]!r}")
+    return Turn(text, gold)
 
 
 def gold_fills(gold: Mapping[str, object]) -> set[Fill]:
