@@ -298,6 +298,16 @@ def test_items_of_two_numbered_categories_are_left_out_of_the_list():
     assert plan.n_items == 4 and plan.fewer and listed == {"0", "1", "6", "7"}
 
 
+@pytest.mark.parametrize("cuts_lists", [False, True])
+def test_a_list_is_as_long_as_asked_unless_the_caller_limits_lists(recommender, reader, cuts_lists):
+    talk = Dialogue(recommender, reader, max_new_tokens=8, cuts_lists=cuts_lists)
+    heard = talk.hear("7 titles")
+    plan = talk.plan(heard, None)
+    events = recommender.events(talk.request(heard, plan))
+    listed = [event for event in events if isinstance(event, Recommendation)]
+    assert plan.n_items == 7 and (len(listed) == 7) != cuts_lists
+
+
 def test_of_a_list_of_any_length_a_message_may_refer_to_the_first_hundred(recommender, reader):
     talk = Dialogue(recommender, reader)
     talk.recall("a list", [ItemPart(3)] * 50_000)

@@ -49,7 +49,7 @@ class Conversation:
         encoder: sentence encoder for words that mean a category ("scary"), or its folder; None reads names and the
             words of `conversation.limits.category_thesaurus`.
         list_length: items of a list for which the user names no number.
-        max_new_tokens: length limit of an answer, in tokens.
+        max_new_tokens: length limit of an answer without its list, in tokens.
         max_context: tokens of prompt and answer at most, where the model's context is not shorter; 0 for no limit.
 
     Raises:

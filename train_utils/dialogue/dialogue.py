@@ -22,6 +22,8 @@ from train_utils.prompts.templates import SYSTEM
 from train_utils.prompts.title_forms import spoken_title
 from train_utils.recommender import Recommender
 
+AROUND_ITEM = 8  # tokens of a list around an item's title: its number, `<SOI>`, and a line break
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -87,7 +89,8 @@ class Dialogue:
     Args:
         recommender: model and catalog; without a catalog no item is opened.
         reader: reads what messages ask of the catalog; None reads nothing, so that the model answers freely.
-        max_new_tokens: length limit of an answer.
+        max_new_tokens: length limit of an answer. A list that was asked for is added to it.
+        cuts_lists: whether the limit also holds for lists, which may then end early.
         max_context: tokens of prompt and answer at most, where the model's context is not shorter; 0 for no limit.
         decoding: how titles are decoded, one of `train_utils.recommender.DECODING`.
         distinct: whether a list holds an item once.
@@ -110,6 +113,7 @@ class Dialogue:
         reader: Reader | None = None,
         *,
         max_new_tokens: int = 512,
+        cuts_lists: bool = False,
         max_context: int = 0,
         decoding: str = "rank",
         distinct: bool = True,
@@ -121,6 +125,7 @@ class Dialogue:
         self.recommender = recommender
         self.reader = reader
         self.max_new_tokens = max_new_tokens
+        self.cuts_lists = cuts_lists
         self.context = min(filter(None, (recommender.context, max_context)), default=0)
         self.decoding = decoding
         self.distinct = distinct
@@ -314,10 +319,18 @@ class Dialogue:
         return self.recommender.answer_request(
             heard.prompt,
             plan.constraint,
-            max_new_tokens=self.max_new_tokens,
+            max_new_tokens=self._answer_tokens(len(heard.prompt), plan.n_items),
             decoding=self.decoding,
             n_items=plan.n_items,
         )
+
+    def _answer_tokens(self, prompt: int, n_items: int) -> int:
+        """Return the length limit of an answer with a list of so many items, as far as the context has room for it."""
+        trie = self.recommender.renderer.trie
+        if self.cuts_lists or trie is None or not n_items:
+            return self.max_new_tokens
+        wanted = self.max_new_tokens + n_items * (int(np.diff(trie.title_start).max()) + AROUND_ITEM)
+        return min(wanted, self.context - prompt) if self.context else wanted
 
     def record(self, user: Message, parts: Sequence[Part]) -> None:
         """Add an exchange; what it listed is not listed again.

@@ -31,7 +31,7 @@ class ChatOptions(ModelOptions):
     )
     data_root: str = option("data/dataset", "folder of the dataset folders that /domain offers")
     domain: str = option("", "catalog to start with; '' takes the only one, or none")
-    max_new_tokens: int = option(512, "tokens of an answer at most", least=1)
+    max_new_tokens: int = option(512, "tokens of an answer at most, without its list", least=1)
     max_context: int = option(
         2048,
         "tokens that the model reads at most, the answer included: older exchanges are left out, while what they asked "

@@ -66,7 +66,8 @@ class ChatRequest:
         rules: item rules that hold in addition to what the user asks.
         k: items of a list for which the user names no number.
         decoding: how titles are decoded, one of `train_utils.recommender.DECODING`; "" for the variant's, or rank.
-        max_new_tokens: length limit of the answer.
+        max_new_tokens: length limit of the answer. A list that was asked for is added to it.
+        cuts_lists: whether the limit also holds for lists, which may then end early.
         preferences: what the conversation asked before its last message; None reads the messages.
         notices_in_text: whether what a terminal would print next to the answer is a line of the answer's text.
         user: any name of the user, which is hashed; "" for none.
@@ -79,6 +80,7 @@ class ChatRequest:
     k: int = LIST_LENGTH
     decoding: str = ""
     max_new_tokens: int = 512
+    cuts_lists: bool = False
     preferences: SavedPreferences | None = None
     notices_in_text: bool = True
     user: str = ""

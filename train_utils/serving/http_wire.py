@@ -130,9 +130,8 @@ class Completions(Open):
 
     def request(self, default_tokens: int) -> ChatRequest:
         """Return the request to the service."""
-        given = (self.max_completion_tokens, self.max_tokens, default_tokens)
-        limit = next(limit for limit in given if limit is not None)
-        return _chat_request(_pairs(self.messages), limit, self.reclm, self.user)
+        given = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+        return _chat_request(_pairs(self.messages), given, default_tokens, self.reclm, self.user)
 
 
 class InputItem(ChatMessage):
@@ -178,11 +177,13 @@ class Responses(Open):
             raise RequestError("the items of earlier responses are not kept here; send the item, not an item_reference")
         said = [("user", self.input)] if isinstance(self.input, str) else _pairs(self.input)
         messages = [("system", self.instructions), *said] if self.instructions else said
-        limit = default_tokens if self.max_output_tokens is None else self.max_output_tokens
-        return _chat_request(messages, limit, self.reclm, self.user)
+        return _chat_request(messages, self.max_output_tokens, default_tokens, self.reclm, self.user)
 
 
-def _chat_request(messages: list[tuple[str, str]], limit: int, options: Options, user: str | None) -> ChatRequest:
+def _chat_request(
+    messages: list[tuple[str, str]], given: int | None, default_tokens: int, options: Options, user: str | None
+) -> ChatRequest:
+    """Return a request to the service; a limit that the client has given holds for lists as well."""
     return ChatRequest(
         messages=messages,
         domain=options.domain,
@@ -190,7 +191,8 @@ def _chat_request(messages: list[tuple[str, str]], limit: int, options: Options,
         rules=options.rules,
         k=options.k,
         decoding=options.decoding,
-        max_new_tokens=limit,
+        max_new_tokens=default_tokens if given is None else given,
+        cuts_lists=given is not None,
         preferences=options.preferences,
         notices_in_text=options.notices == "text",
         user=user or "",

@@ -80,6 +80,7 @@ def _empty_dialogue(request: ChatRequest, domain: Domain, turns: Turns, max_cont
         domain.recommender,
         domain.reader,
         max_new_tokens=request.max_new_tokens,
+        cuts_lists=request.cuts_lists,
         max_context=max_context,
         decoding=request.decoding,
         distinct=rules.distinct,
