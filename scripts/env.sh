@@ -14,7 +14,7 @@ wanted=$( (cat requirements.lock requirements-torch.txt requirements-unirec.txt 
 if [ "$(cat .venv/made_from 2> /dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
-echo "making .venv (torch, transformers, ...)" >&2
+echo "making .venv (torch, transformers, ...): 2.3 GB, which takes minutes" >&2
 rm -rf .venv
 "$BASE_PYTHON" -m venv .venv
 install() { .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"; }

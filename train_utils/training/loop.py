@@ -245,10 +245,11 @@ def _steps(
             numbers, samples = _step(training, wrapped, batches(step), config, step, pool, run)
             speed = samples * (bar.format_dict["rate"] or 0.0)
             if log:
-                shown = {"lr": f"{numbers['lr']:.1e}"} | {
+                # What a narrow terminal cuts off are the losses by task.
+                shown = {"samples/s": f"{speed:.1f}", "lr": f"{numbers['lr']:.1e}"} | {
                     k: f"{v:.3f}" for k, v in numbers.items() if k not in ("lr", "norm")
                 }
-                bar.set_postfix(shown | {"samples/s": f"{speed:.1f}"}, refresh=False)
+                bar.set_postfix(shown, refresh=False)
                 log.write(step, numbers, speed)
                 now = time.monotonic()
                 log.write_time(step, now - begun)
@@ -263,7 +264,7 @@ def _steps(
             if _due(training.accelerator, time.monotonic() - saved_at > config.save_seconds or progress.ended):
                 checkpoint.save(training, progress, config.of_the_run(), run / "checkpoints")
                 saved_at = time.monotonic()
-            if progress.ended:
+            if verdict.stop:
                 break
     if log:
         log.close()
