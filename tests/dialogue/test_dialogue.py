@@ -210,6 +210,14 @@ def test_a_teacher_that_answers_again_moves_lists_again_and_each_outage_is_said_
         assert "teacher" in expectations.parts([taste])[0] and breaker.outages == outage
 
 
+def test_a_teacher_that_ranks_items_which_the_catalog_lacks_is_left_out(recommender):
+    ids = [item.id for item in recommender.catalog.items]
+    teacher = FixedTeacher([*ids[:2], "9001", *ids[2:]])
+    expectations = Expectations(recommender, ItemSimilarity.of(recommender.catalog), teacher)
+    assert "teacher" not in expectations.parts([Taste((1,), (1,))])[0]
+    assert "ranks items that the catalog lacks: item id '9001'" in expectations.take_problem()
+
+
 def test_a_teacher_of_another_catalog_is_left_out(recommender):
     class Stranger(FixedTeacher):
         def item_vectors(self, ids):

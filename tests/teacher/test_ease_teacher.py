@@ -184,6 +184,8 @@ def test_addresses_with_and_without_co_occurrence():
     assert address_parts("http://127.0.0.1:2068+ease:data/films") == ("http://127.0.0.1:2068", "data/films")
     assert local_paths("http://127.0.0.1:2068+ease:data/films") == ["data/films"]
     assert local_paths("local:runs+ease:data/films") == ["runs", "data/films"]
+    with pytest.raises(ValueError, match="a recording has the best items of each list alone"):
+        open_teacher("file:answers.sqlite+ease:data/films")
     for broken in ("+ease:data/films", "ease:", "local:x+ease:"):
         with pytest.raises(ValueError, match="a teacher is|does not exist"):
             open_teacher(broken)

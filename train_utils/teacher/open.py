@@ -21,7 +21,7 @@ def open_teacher(spec: str, within_s: float | None = None) -> Teacher:
     Args:
         spec: "host:port" or "http://host:port" is a server, "http://host:port/NAME" a server of several datasets,
             "local:PATH" a checkpoint or the folder of its runs, "file:PATH" a recording, "ease:FOLDER" EASE on the
-            training events of a dataset, and "TEACHER+ease:FOLDER" a teacher with EASE added.
+            training events of a dataset, and "TEACHER+ease:FOLDER" a teacher, no recording, with EASE added.
         within_s: seconds that a server may be silent, and for which it is asked again; None waits for minutes, as a
             training run should.
 
@@ -29,6 +29,11 @@ def open_teacher(spec: str, within_s: float | None = None) -> Teacher:
         ValueError: another text, or a broken file.
     """
     first, ease = address_parts(spec)
+    if ease and first.startswith("file:"):
+        raise ValueError(
+            f"the teacher is {first!r} with EASE added, and a recording has the best items of each list alone; record "
+            "TEACHER+ease:FOLDER, and name the recording by itself"
+        )
     if ease:
         from train_utils.teacher.ease_teacher import BlendedTeacher, EaseTeacher  # SciPy; the others need none
 
