@@ -77,6 +77,21 @@ def test_years_can_be_excluded(text, low, high):
     assert asked.rules(CATALOG).where == {"year": {"outside": [[low, high]]}}
 
 
+@pytest.mark.parametrize(
+    "text,wanted,excluded",
+    [
+        ("not from 1996 and not from 1977", None, [(1996, 1996), (1977, 1977)]),
+        ("a film from the nineties, but not from 1996 or from 1998", (1990, 1999), [(1996, 1996), (1998, 1998)]),
+        ("not the eighties, the nineties please", (1990, 1999), [(1980, 1989)]),
+        ("something from the eighties, not 1985, and not from 1987 please", (1980, 1989), [(1985, 1985), (1987, 1987)]),
+    ],
+)
+def test_each_year_of_a_message_is_asked_for_or_excluded(text, wanted, excluded):
+    asked = after(text)
+    assert asked.ranges == ({"year": Range("year", *wanted)} if wanted else {})
+    assert asked.excluded == tuple(Range("year", *bounds) for bounds in excluded)
+
+
 def test_excluded_years_add_up_and_hold_until_they_are_asked_for():
     asked = after("no movies from the 70s", "from the nineties", "but not 1995")
     assert asked.describe(CATALOG) == "year 1990 to 1999 \u00b7 year not 1970 to 1979 \u00b7 year not 1995"

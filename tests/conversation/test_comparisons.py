@@ -20,7 +20,6 @@ CATALOG = Catalog(
         "like \ue000\ue000\ue000 but newer",
         "do you have anything more recent?",
         "a newer one please",
-        "nothing older than that",
         "not so old, please",
         "newer than those",
         "Newer films",
@@ -34,6 +33,11 @@ def test_newer_items_are_asked_for(text):
 @pytest.mark.parametrize("text", ["older please", "an older one", "the same but older", "something less modern"])
 def test_older_items_are_asked_for(text):
     assert find_comparison(text) == "older"
+
+
+def test_a_denied_comparison_admits_equal_years():
+    assert find_comparison("nothing older than that") == "not older"
+    assert find_comparison("not newer than those please") == "not newer"
 
 
 @pytest.mark.parametrize(
@@ -64,6 +68,22 @@ def test_named_titles_are_compared_with_the_newest_or_oldest_of_them():
 
 def test_a_list_is_compared_with_the_item_in_its_middle():
     assert years_after(Change(compared="newer"), (0, 1, 4)) == (Range("year", 1981, None, relative=True),)
+
+
+def test_a_denied_comparison_has_the_years_of_the_titles_themselves():
+    liked = ((1,), (3,))
+    assert years_after(Change(compared="not older", liked=liked)) == (Range("year", 1980, None, relative=True),)
+    assert years_after(Change(compared="not newer", liked=liked)) == (Range("year", None, 1990, relative=True),)
+
+
+def test_a_comparison_keeps_the_other_bound_that_was_stated():
+    stated = Preferences(ranges={"year": Range("year", 1985, None)})
+    older = Change(ranges=(Range("year", None, 1989, relative=True),))
+    assert stated.after(older).ranges == {"year": Range("year", 1985, 1989)}
+    newer = Change(ranges=(Range("year", 1991, None, relative=True),))
+    assert stated.after(newer).ranges == {"year": Range("year", 1991, None, relative=True)}
+    oldest = Change(ranges=(Range("year", None, 1980, relative=True),))
+    assert stated.after(oldest).ranges == {"year": Range("year", None, 1980, relative=True)}
 
 
 def test_without_titles_or_a_list_there_is_no_range():

@@ -37,5 +37,6 @@ def test_quotas_hold_for_one_list_and_exclude_items_that_would_count_twice():
 
 
 def test_more_items_than_a_list_may_have_are_as_many_as_it_may_have():
-    assert READER.read("150 comedies").count == READER.read("give me 300 movies").count == 100
+    for text in ("150 comedies", "give me 300 movies", "10000 movies please"):
+        assert READER.read(text).count == 100
     assert READER.read("dramas of 1994").count is READER.read("movies under 120 minutes").count is None

@@ -11,7 +11,8 @@ from train_utils.conversation.limits.ranges import compared
 from train_utils.conversation.preferences import Change
 from train_utils.conversation.words.lexicon import NOUNS, any_of
 
-Direction = Literal["", "newer", "older"]
+Direction = Literal["", "newer", "older", "not newer", "not older"]
+_SIGNS = {"newer": ">", "older": "<", "not newer": "<=", "not older": ">="}
 
 _NOT_SO = r"(?:less|not\s+(?:so|that|as|too|quite\s+so|quite\s+as))"
 _NEWER = rf"newer|more\s+(?:recent|modern|current|contemporary)|{_NOT_SO}\s+old"
@@ -43,7 +44,9 @@ _EITHER = re.compile(r"\b(?:newer\s+or\s+older|older\s+or\s+newer)\b", re.IGNORE
 
 
 def find_comparison(text: str) -> Direction:
-    """Return whether a message asks for newer or older items than others; "" for neither, or for both.
+    """Return whether a message asks for newer or older items than others, or for none of them.
+
+    It is "" where the message compares nothing, or asks for both.
 
     Args:
         text: the message, in which titles and ranges of years are masked.
@@ -55,8 +58,11 @@ def find_comparison(text: str) -> Direction:
         start = match.end("before")
         if _IS_OPEN.search(text, 0, start):
             continue
-        newer = bool(match["newer"]) != bool(_IS_DENIED.search(text, 0, start))
-        found.add("newer" if newer else "older")
+        denied = _IS_DENIED.search(text, 0, start)
+        if match["newer"]:
+            found.add("not newer" if denied else "newer")
+        else:
+            found.add("not older" if denied else "older")
     return found.pop() if len(found) == 1 else ""
 
 
@@ -77,7 +83,8 @@ def with_compared_years(change: Change, catalog: Catalog, listed: Sequence[int])
     years = [value for item in named or listed if (value := catalog.items[item].number(year)) is not None]
     if not years:
         return change
-    outer = max(years) if change.compared == "newer" else min(years)
+    sign = _SIGNS[change.compared]
+    outer = max(years) if sign in (">", "<=") else min(years)
     bound = outer if named else median_low(years)
-    entry = compared(year, ">" if change.compared == "newer" else "<", bound, whole=True)
+    entry = compared(year, sign, bound, whole=True)
     return replace(change, ranges=(*change.ranges, replace(entry, relative=True)))

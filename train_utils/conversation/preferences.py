@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from train_utils.catalog import Catalog, Item
 from train_utils.constraint.item_rules import ItemRules, tighter
-from train_utils.conversation.limits.ranges import Range, hull
+from train_utils.conversation.limits.ranges import Range, hull, narrowed
 from train_utils.prompts.title_forms import spoken_title
 
 T = TypeVar("T")
@@ -62,8 +62,8 @@ class Change(Judgments):
         foreign: whether it is in another language than English, of which only titles and a number are read.
         unknowable: names of the facts that it wishes for and the catalog does not have ("directors").
         about: titles that it asks about ("what year is Casablanca from?"), each as the items that share it.
-        compared: "newer" or "older" where it asks for items that are so compared with the titles that it names, or with
-            the last list; "" otherwise.
+        compared: "newer", "older", "not newer" or "not older" where it asks for items that are so compared with the
+            titles that it names, or with the last list; "" otherwise.
         judges: "liked" or "disliked" where it judges the titles of the message before ("It was great"); "" otherwise.
     """
 
@@ -265,7 +265,9 @@ def _lasting(before: Preferences, change: Change) -> dict[str, Range]:
 
 
 def _ranges_after(before: Mapping[str, Range], change: Change) -> dict[str, Range]:
-    ranges = {**before, **{entry.attribute: entry for entry in change.ranges}}
+    ranges = dict(before)
+    for entry in change.ranges:
+        ranges[entry.attribute] = narrowed(before.get(entry.attribute), entry)
     for entry in change.widening:
         ranges[entry.attribute] = hull(ranges[entry.attribute], entry) if entry.attribute in ranges else entry
     return {

@@ -36,6 +36,8 @@ _PAST = re.compile(
     re.I,
 )
 _ASIDE = re.compile(r"\([^()]*$")
+# "nothing older than Alien" says when films are from, not that Alien is bad.
+_DATED_BY = re.compile(r"\b(?:older|newer|earlier|later|more\s+recent)\s+than\s+(?:the\s+)?$", re.IGNORECASE)
 _NEAR = 40  # characters before an annotation that say what it is
 
 
@@ -180,9 +182,12 @@ def _add_range(stated: Statements, message: AnnotatedMessage, position: int, ent
     elif position in message.negative:
         if entry.low is not None and entry.high is not None:
             stated.excluded.append(entry)  # "nothing from the eighties"
-    elif sentence.asks or not (
-        sentence.names or _PAST.search(message.plain, sentence.start, message.found[position].start)
-    ):  # and not "I loved the first Batman from 1989"
+    elif sentence.asks or (
+        not sentence.names  # and not "I loved the first Batman from 1989"
+        and not _PAST.search(message.plain, sentence.start, message.found[position].start)
+        # and not "A child of the eighties here. Nothing from the nineties."
+        and not any(isinstance(other.value, Range) for other in message.found[position + 1 :])
+    ):
         stated.ranges.append(entry)
 
 
@@ -235,6 +240,8 @@ def _kind_of_title(plain: str, at: int, negative: bool, later: str) -> str:
         return "known"
     if is_praised_by_denial(plain, at):
         return "liked"
+    if negative and _DATED_BY.search(plain, max(0, at - _NEAR), at):
+        return "known"
     expressed = expressed_at(plain, at)
     if later == "liked" and (negative or expressed == "disliked"):
         return "liked"  # "Flubber is so dumb, I love it"

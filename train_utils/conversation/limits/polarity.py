@@ -148,11 +148,12 @@ _NEW_THOUGHT = re.compile(
 # Words between annotations that continue an enumeration.
 _JOIN = re.compile(
     rf"(?:\s*(?:{any_of(NOUNS)}(?=\s*(?:,?\s*(?:or|and|nor)\b|[/&]))|[,/&=>\"'()*-]"
-    rf"|{any_of('or, and, nor, any, no, the, a, an, too, very, other')}\b|{SPAN}"
+    rf"|{any_of('or, and, nor, any, no, the, a, an, too, very, other, from, in')}\b|{SPAN}"
     rf"|(?<=or)\s+(?!{any_of('maybe, something, else, give, i, we, just, even, at, if, so')}\b)\w+(?=\s+{MASK})))*\s*",
     re.IGNORECASE,
 )
 
+_ANOTHER_RANGE = re.compile(r"\b(?:or|and|nor)\b|/", re.IGNORECASE)  # and not "not the eighties, the nineties"
 # "Not a comedy, a drama", and not "I don't want a comedy, a drama or a western"
 _OTHER_ONE, _GOES_ON = (
     re.compile(r"\s*,\s*an?\s+", re.I),
@@ -265,6 +266,8 @@ def _enumeration(text: str, annotations: Sequence[Annotation], positions: Sequen
     for one, other in zip(positions, positions[1:], strict=False):
         first, second = sorted((annotations[one], annotations[other]), key=lambda annotation: annotation.start)
         if type(first.value) is not type(second.value) or not _JOIN.fullmatch(text, first.end, second.start):
+            break
+        if isinstance(first.value, Range) and not _ANOTHER_RANGE.search(text, first.end, second.start):
             break
         if _OTHER_ONE.fullmatch(text, first.end, second.start) and not _GOES_ON.match(text, second.end):
             break

@@ -35,6 +35,19 @@ def hull(one: Range, other: Range) -> Range:
     return Range(one.attribute, low, high, above, below)
 
 
+def narrowed(stated: Range | None, entry: Range) -> Range:
+    """Return the range that holds after a message: the one that it names, which replaces the one before.
+
+    A range that titles bound ("older than those") keeps the other bound that was stated before ("from 1985").
+    """
+    if stated is None or stated.relative or not entry.relative:
+        return entry
+    low, above = (entry.low, entry.above) if entry.low is not None else (stated.low, stated.above)
+    high, below = (entry.high, entry.below) if entry.high is not None else (stated.high, stated.below)
+    empty = low is not None and high is not None and (low > high or low == high and (above or below))
+    return entry if empty or low is None or high is None else Range(entry.attribute, low, high, above, below)
+
+
 def compared(attribute: str, sign: str, value: float, whole: bool) -> Range:
     """Return the range of the values that a comparison admits.
 

@@ -2,7 +2,7 @@
 
 import re
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from train_utils.conversation.limits.ranges import Range
 from train_utils.conversation.words.annotations import Annotation, masked
@@ -139,7 +139,10 @@ class YearReader:
         self._attribute, self.latest = attribute, latest
 
     def find(self, text: str) -> list[Annotation]:
-        """Return the range of years of a message, in one annotation or, where its bounds are apart, in two.
+        """Return the ranges of years of a message.
+
+        Where it names years and decades alone, each has an annotation: one may be asked for and others excluded. Any
+        other message has one range, in one annotation or, where its bounds are apart, in two.
 
         Args:
             text: the message, in which titles are masked.
@@ -157,6 +160,8 @@ class YearReader:
             text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
         for at, rule in enumerate(RULES):
             if match := rule.last_match(text):
+                if rule is RULES[-1]:  # "from the nineties, but not from 1996 and not from 1998"
+                    return [self._annotation(one.span(), rule.bounds(self, one)) for one in rule.matches(text)]
                 bounds = rule.bounds(self, match)
                 other = self._other_bound(masked(text, [Annotation(*match.span(), None)]), at, bounds)
                 if other:
@@ -238,9 +243,13 @@ class _Rule:
         self.phrases, self.bounds = _table(examples), bounds
         self._pattern = self.phrases.compiled()
 
+    def matches(self, text: str) -> Iterator[re.Match[str]]:
+        """Yield the matches in a text, in its order."""
+        return self._pattern.finditer(text)
+
     def last_match(self, text: str) -> re.Match[str] | None:
         """Return the last match in a text; None for none."""
-        return next(iter(deque(self._pattern.finditer(text), maxlen=1)), None)
+        return next(iter(deque(self.matches(text), maxlen=1)), None)
 
 
 def _first(match: re.Match[str]) -> str:

@@ -42,7 +42,7 @@ _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "sev
 _UNITS = {name: n for n, name in enumerate(NAMES[:9], 1)}
 WORDS = {name: n for n, name in enumerate(NAMES, 1)} | _TENS | _AMOUNTS
 MOST = 100  # items that a message may ask for; a larger number is a year or a price, or counts items that follow it
-_LEAST_YEAR = 1000
+_YEARS = range(1000, 2100)
 NUMBER = rf"(?:\d{{1,9}}|{any_of(', '.join(_TENS))}[\s-]{any_of(', '.join(_UNITS))}\b|{any_of(', '.join(WORDS))})"
 
 _NOUN = any_of(NOUNS)
@@ -291,6 +291,6 @@ def _times(match: re.Match[str]) -> Annotation | None:
 def _annotation(match: re.Match[str]) -> Annotation | None:
     group = next(name for name in ("number", "between", "hedged") if match.groupdict().get(name))
     count = number_of(match[group])
-    if match.groupdict().get("noun") and MOST < count < _LEAST_YEAR:
+    if match.groupdict().get("noun") and count > MOST and count not in _YEARS:
         count = MOST  # "150 dramas": as many as a list may have, which the chat shows
     return Annotation(*match.span(group), count) if 1 <= count <= MOST else None
