@@ -78,6 +78,7 @@ def read(text):
     "text,filled",
     [
         ("something funny from the nineties", {"only": ("Comedy",), "ranges": [("year", 1990, 1999)]}),
+        ("comedies with year > 1985 and year <= 1990", {"only": ("Comedy",), "ranges": [("year", 1986, 1990)]}),
         ("3 more, but no horror", {"count": 3, "more": True, "without": ("Horror",)}),
         ("5 similar movies to Alien and Blade Runner", {"count": 5, "liked": ["Alien", "Blade Runner"]}),
         ("I enjoyed Toy Story -> Heat -> Alien, what next?", {"liked": ["Toy Story", "Heat", "Alien"]}),

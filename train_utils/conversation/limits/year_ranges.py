@@ -341,6 +341,7 @@ RULES = (
             "starting in 1980": r"\bstarting (in|from|with) THE_PERIOD\b",
             "1980 at the earliest": r"\bTHE_PERIOD at the earliest\b",
             "no older than 1980": r"\bno (earlier|older) than THE_PERIOD\b",
+            "year >= 1980": r">=\s*THE_PERIOD\b",
         },
         lambda reader, match: (reader.period(_first(match))[0], None),
     ),
@@ -354,16 +355,23 @@ RULES = (
             "no newer than 1990": r"\bno (later|newer) than THE_PERIOD\b",
             "from 1990 at the latest": r"\b(from |in )?THE_PERIOD (at the latest|at most|max(imum)?\b)",
             "at most from 1990": r"\b(max(imum)?|at most) (from )?THE_PERIOD\b",
+            "year <= 1990": r"<=\s*THE_PERIOD\b",
         },
         lambda reader, match: (None, reader.period(_first(match))[1]),
     ),
     _Rule(
-        {"before the nineties": r"\b(before|older than|earlier than|prior to|pre-?|predating)\s*THE_PERIOD\b"},
-        lambda reader, match: (None, reader.period(match[1])[0] - 1),
+        {
+            "before the nineties": r"\b(before|older than|earlier than|prior to|pre-?|predating)\s*THE_PERIOD\b",
+            "year < 1990": r"<\s*THE_PERIOD\b",
+        },
+        lambda reader, match: (None, reader.period(_first(match))[0] - 1),
     ),
     _Rule(
-        {"after 1990": (r"\b(after|newer than|later than|more recent than|younger than|post-?|past)\s*THE_PERIOD\b")},
-        lambda reader, match: (reader.period(match[1])[1] + 1, None),
+        {
+            "after 1990": r"\b(after|newer than|later than|more recent than|younger than|post-?|past)\s*THE_PERIOD\b",
+            "year > 1990": r"(?<![-=])>\s*THE_PERIOD\b",
+        },
+        lambda reader, match: (reader.period(_first(match))[1] + 1, None),
     ),
     _Rule(
         {
