@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Run the whole pipeline on real data and two CPU cores: raw ratings -> SASRec teacher -> LoRA SFT
 # -> merge -> test against baselines -> table, picture, chat. Finished stages are skipped; a killed run resumes.
+# EPOCHS is the number of passes of the SFT over the data, 1 to 9 (default 2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +13,11 @@ TEACHER_EASE=$TEACHER+ease:$DATA
 BASE=snap/base/SmolLM2-135M-Instruct
 RUN=snap/$NAME/cgen
 OUT=snap/quickstart
-EPOCHS=2
+EPOCHS=${EPOCHS:-2}
+if ! [[ $EPOCHS =~ ^[1-9]$ ]]; then
+    echo "error: EPOCHS is '$EPOCHS', wanted the number of passes of the SFT, 1 to 9" >&2
+    exit 2
+fi
 TUNED=$RUN/SFT_Epoch$EPOCHS
 export TEACHER_PORT=$PORT TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
 

@@ -93,6 +93,13 @@ def test_a_study_of_something_else_is_one_line(world, monkeypatch, name, value):
     assert error.startswith("error: ") and name in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("passes", ["0", "1 2", "0.5", "12", "x"])
+def test_a_quickstart_of_no_number_of_passes_is_one_line(world, monkeypatch, passes):
+    monkeypatch.setenv("EPOCHS", passes)
+    error = run(world, "scripts/quickstart.sh", status=2).stderr
+    assert error == f"error: EPOCHS is '{passes}', wanted the number of passes of the SFT, 1 to 9\n"
+
+
 @pytest.mark.parametrize("change", ["metas.jsonl", "category.pickle", "test_users.json"])
 def test_the_teachers_files_are_made_again_where_the_dataset_has_changed(world, change):
     made(world, "mine")
