@@ -23,6 +23,9 @@ def main() -> None:
             f"not constrained; with titles of up to {NEAR} edits counted HR@10 {near}, OOD@10 {ood}; lists in plain "
             f"text {plain}"
         )
+    prior = result.get("prior", {})
+    if "validation_users" in prior:
+        print(f"prior weight {prior['weight']:.3g}, chosen with {prior['validation_users']} validation users")
     print(f"{result['n_users']} users, hide_seen {options.hide_seen}: {output}")
 
 

@@ -166,6 +166,8 @@ def test_spread_over_seeds_by_hand():
         over_seeds(runs[:1], ["hr@10"])
     with pytest.raises(ValueError, match="other hide_seen"):
         over_seeds([runs[0], result(["t"], hide_seen="all")], ["hr@10"])
+    with pytest.raises(ValueError, match="two results with other `ranker` are no runs of one system: None and 'ease'"):
+        over_seeds([runs[0], result(["t"], ranker="ease")], ["hr@10"])
 
 
 def test_buckets_by_hand():

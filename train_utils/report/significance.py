@@ -17,6 +17,7 @@ from train_utils.evaluation.metrics import aggregate, paired_permutation
 
 PRIMARY = "ndcg@10"  # the metric of comparisons that are stated before a measurement
 DECIDING = ("metas", "sequential")  # the parts of a dataset that determine users and candidates
+_HOW = ("ranker", "use_CBS", "decoding", "prior", "prior_weight", "max_history", "topk")  # how a system makes lists
 
 
 @dataclass(frozen=True)
@@ -176,12 +177,14 @@ def over_seeds(results: Sequence[Mapping], metrics: Sequence[str]) -> dict[str, 
     """Compute the spread of every metric's mean over runs that differ in their seed.
 
     Raises:
-        ValueError: there are fewer than two runs, they differ in dataset or candidates, or a metric is missing.
+        ValueError: there are fewer than two runs, they differ in dataset, candidates or the way of making lists, or a
+            metric is missing.
     """
     if len(results) < 2:
         raise ValueError(f"{len(results)} runs have no spread: wanted results of at least 2 seeds")
     for result in results[1:]:
         _check_conditions(results[0], result)
+        _check_same_system(results[0], result)
     means = np.array(
         [_values(result, metrics, [row["user"] for row in result["users"]]).mean(axis=0) for result in results]
     )  # [runs, metrics]
@@ -334,6 +337,21 @@ def _check_conditions(a: Mapping, b: Mapping) -> None:
             raise ValueError(
                 f"two results with other {name} cannot be compared: {first[name]!r} and {second[name]!r}; "
                 "test both under the same conditions"
+            )
+
+
+def _check_same_system(a: Mapping, b: Mapping) -> None:
+    """Verify that both results may be runs of one system: models may differ, but not how they make lists.
+
+    Raises:
+        ValueError: an option differs.
+    """
+    first, second = a["manifest"]["config"], b["manifest"]["config"]
+    for name in _HOW:
+        if first.get(name) != second.get(name):
+            raise ValueError(
+                f"two results with other `{name}` are no runs of one system: {first.get(name)!r} and "
+                f"{second.get(name)!r}; give results that differ in the seed of their model alone"
             )
 
 
