@@ -163,3 +163,8 @@ def test_a_part_of_a_title_is_its_long_beginning_or_end():
 @pytest.mark.parametrize("text", ["inception, ", "heat, shrek and ", "films like inception ", "u got dune? ", "a-b "])
 def test_a_long_message_of_titles_that_the_catalog_lacks_is_read(text):
     assert len(READER.read(text * 1000).unknown) <= 2000
+
+
+def test_a_rejection_covers_titles_that_an_enumeration_joins_to_one_that_the_catalog_lacks():
+    change = READER.read("I couldn't stand The Blair Witch Project or Heat, still want a horror film")
+    assert [CATALOG.items[items[0]].title for items in change.disliked] == ["Heat"] and not change.liked

@@ -9,8 +9,10 @@ from train_utils.conversation.words.annotations import MASK, SPAN, Annotation
 from train_utils.conversation.words.blame_phrases import SICK_FACE
 from train_utils.conversation.words.clauses import LEAVING, annotated_clauses
 from train_utils.conversation.words.lexicon import NOUNS, OPEN, any_of, finder
+from train_utils.conversation.words.message_words import Unknown
 from train_utils.conversation.words.negation import EXEMPTING, FAR, IN_A_GOOD_WAY, MARK, NOT_BAD, exemption, negations
 from train_utils.conversation.words.phrases import Phrases, phrase
+from train_utils.prompts.named_titles import Mention
 
 _OPEN = finder(OPEN)
 # "rather a comedy than a drama", "I prefer comedies to dramas": what follows is passed over.
@@ -260,12 +262,17 @@ def _reaches(text: str, start: int, end: int) -> bool:
     return len(between.partition(",")[0].split()) < 2 or "," not in between  # "not too long, a comedy"
 
 
+def _kind(annotation: Annotation) -> type:
+    """Return what an enumeration has one kind of: titles are one, whether or not the catalog has them."""
+    return Mention if isinstance(annotation.value, Unknown) else type(annotation.value)
+
+
 def _enumeration(text: str, annotations: Sequence[Annotation], positions: Sequence[int]) -> set[int]:
     """Return the first of the positions and those of its kind that an enumeration joins to it, in their order."""
     joined: set[int] = set(positions[:1])
     for one, other in zip(positions, positions[1:], strict=False):
         first, second = sorted((annotations[one], annotations[other]), key=lambda annotation: annotation.start)
-        if type(first.value) is not type(second.value) or not _JOIN.fullmatch(text, first.end, second.start):
+        if _kind(first) is not _kind(second) or not _JOIN.fullmatch(text, first.end, second.start):
             break
         if isinstance(first.value, Range) and not _ANOTHER_RANGE.search(text, first.end, second.start):
             break
