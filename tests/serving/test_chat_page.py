@@ -212,6 +212,9 @@ def test_why_names_what_was_asked_for_when_the_item_was_listed(visit):
     visitor.reload()  # what was asked for is kept with the conversation
     visitor.page.locator("[aria-label^='Why:']").last.click()
     sync_api.expect(visitor.page.locator(".card-reason").last).to_contain_text("It fits what you asked for: Drama")
+    visitor.ask("Recommend 1 title from 1990 to 1999")
+    visitor.page.locator("[aria-label^='Why:']").last.click()
+    sync_api.expect(visitor.page.locator(".card-reason").last).to_contain_text("year 1990–1999.")
 
 
 def test_reasons_are_text_whatever_the_catalog_says(visit):

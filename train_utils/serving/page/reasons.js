@@ -3,21 +3,33 @@
 import { spoken } from "./titles.js";
 
 const SHOWN_TITLES = 3;
-const SIGNS = { "==": "", ">=": "from", "<=": "up to", ">": "above", "<": "below", "!=": "not" };
+const SIGNS = { "==": "", ">": "above", "<": "below", "!=": "not" };
 
 /**
  * Return the explanation of an item as sentences.
  * @param {object} explained - the item of an answer of /v1/why
  */
 export function reasonInWords({ because, rules }) {
-  const fits = rules.filter(({ holds }) => holds).map(ruleInWords).filter(Boolean);
-  const misses = rules.filter(({ holds }) => !holds).map(ruleInWords).filter(Boolean);
+  const fits = rulesInWords(rules.filter(({ holds }) => holds));
+  const misses = rulesInWords(rules.filter(({ holds }) => !holds));
   const titles = because.slice(0, SHOWN_TITLES).map(({ title }) => spoken(title));
   return [
     titles.length ? `Because you like ${listed(titles)}.` : "",
     fits.length ? `It fits what you asked for: ${fits.join(", ")}.` : "",
     misses.length ? `It no longer fits: ${misses.join(", ")}.` : "", // the catalog changed since it was listed
   ].filter(Boolean).join(" ");
+}
+
+/** Return rules in words, those on attributes last; each of an answer has one condition of one attribute. */
+function rulesInWords(rules) {
+  const conditions = new Map();
+  for (const { value } of rules.filter(({ rule }) => rule === "where")) {
+    for (const [attribute, bounds] of Object.entries(value)) {
+      conditions.set(attribute, { ...conditions.get(attribute), ...bounds });
+    }
+  }
+  const others = rules.filter(({ rule }) => rule !== "where").map(ruleInWords);
+  return [...others, ...[...conditions].map(conditionsInWords)].filter(Boolean);
 }
 
 /** Return a rule in words; "" for one about single items, such as "not what was listed before". */
@@ -31,18 +43,20 @@ function ruleInWords({ rule, value }) {
       return value.map((name) => `no ${name}`).join(", ");
     case "quotas":
       return listed(Object.entries(value).map(([name, n]) => `${n} ${name}`));
-    case "where":
-      return Object.entries(value).map(conditionsInWords).join(", ");
     default:
       return "";
   }
 }
 
-function conditionsInWords([attribute, conditions]) {
-  return Object.entries(conditions)
-    .map(([sign, bound]) => (sign === "outside" ? outside(bound) : `${SIGNS[sign] ?? sign} ${bound}`.trim()))
-    .map((words) => `${attribute} ${words}`)
-    .join(", ");
+function conditionsInWords([attribute, { ">=": low, "<=": high, ...others }]) {
+  const bounds = [];
+  if (low !== undefined && high !== undefined) bounds.push(low === high ? `${low}` : `${low}–${high}`);
+  else if (low !== undefined) bounds.push(`from ${low}`);
+  else if (high !== undefined) bounds.push(`up to ${high}`);
+  const signed = Object.entries(others).map(([sign, bound]) =>
+    sign === "outside" ? outside(bound) : `${SIGNS[sign] ?? sign} ${bound}`.trim(),
+  );
+  return [...bounds, ...signed].map((words) => `${attribute} ${words}`).join(", ");
 }
 
 function outside(ranges) {
