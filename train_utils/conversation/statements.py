@@ -182,11 +182,14 @@ def _add_range(stated: Statements, message: AnnotatedMessage, position: int, ent
     elif position in message.negative:
         if entry.low is not None and entry.high is not None:
             stated.excluded.append(entry)  # "nothing from the eighties"
-    elif sentence.asks or (
-        not sentence.names  # and not "I loved the first Batman from 1989"
-        and not _PAST.search(message.plain, sentence.start, message.found[position].start)
-        # and not "A child of the eighties here. Nothing from the nineties."
-        and not any(isinstance(other.value, Range) for other in message.found[position + 1 :])
+    elif (
+        sentence.asks
+        or (
+            not sentence.names  # and not "I loved the first Batman from 1989"
+            and not _PAST.search(message.plain, sentence.start, message.found[position].start)
+            # and not "A child of the eighties here. Nothing from the nineties."
+            and not any(isinstance(other.value, Range) for other in message.found[position + 1 :])
+        )
     ):
         stated.ranges.append(entry)
 
