@@ -23,8 +23,9 @@ from train_utils.prompts.sharegpt import load_exchanges
 ODD = "a\u2028b\u2029c\x85d\x1ce\x0bf"  # what str.splitlines would cut
 
 
+# Without NUL, because the mark of UTF-16 with a NUL behind it is that of UTF-32.
 @given(
-    st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n")), max_size=5),
+    st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n\0")), max_size=5),
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-32"]),
     st.booleans(),
 )
