@@ -68,6 +68,8 @@ def test_a_limit_holds_with_numbers_of_other_categories():
         ("anything but no 80s movies", 1980, 1989),
         ("nothing from 1995 please", 1995, 1995),
         ("no movies from the 70s or 80s", 1970, 1989),
+        ("dramas from before 1950 or after 1996", 1950, 1996),
+        ("after the nineties or older than 1980 please", 1980, 1999),
     ],
 )
 def test_years_can_be_excluded(text, low, high):
@@ -90,6 +92,12 @@ def test_each_year_of_a_message_is_asked_for_or_excluded(text, wanted, excluded)
     asked = after(text)
     assert asked.ranges == ({"year": Range("year", *wanted)} if wanted else {})
     assert asked.excluded == tuple(Range("year", *bounds) for bounds in excluded)
+
+
+def test_a_denied_pair_of_bounds_is_what_lies_between():
+    for text in ("nothing before 1950 or after 1996", "no films from after 1996 or before 1950"):
+        asked = after(text)
+        assert asked.ranges == {"year": Range("year", 1950, 1996)} and not asked.excluded
 
 
 def test_excluded_years_add_up_and_hold_until_they_are_asked_for():

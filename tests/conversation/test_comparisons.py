@@ -72,8 +72,9 @@ def test_a_list_is_compared_with_the_item_in_its_middle():
 
 def test_a_denied_comparison_has_the_years_of_the_titles_themselves():
     liked = ((1,), (3,))
-    assert years_after(Change(compared="not older", liked=liked)) == (Range("year", 1980, None, relative=True),)
-    assert years_after(Change(compared="not newer", liked=liked)) == (Range("year", None, 1990, relative=True),)
+    assert years_after(Change(compared="not older", liked=liked)) == (Range("year", 1980, None),)
+    assert years_after(Change(compared="not newer", liked=liked)) == (Range("year", None, 1990),)
+    assert years_after(Change(compared="not older"), (0, 1, 4)) == (Range("year", 1980, None, relative=True),)
 
 
 def test_a_comparison_keeps_the_other_bound_that_was_stated():

@@ -70,6 +70,7 @@ def with_compared_years(change: Change, catalog: Catalog, listed: Sequence[int])
     """Return a change whose comparison is a range of years.
 
     Titles that the message names are compared with the newest or oldest of them, a list with the one in its middle.
+    "Nothing older than Alien" is a limit like "from 1979", which holds until another year is named.
 
     Args:
         change: what a message changes.
@@ -87,4 +88,5 @@ def with_compared_years(change: Change, catalog: Catalog, listed: Sequence[int])
     outer = max(years) if sign in (">", "<=") else min(years)
     bound = outer if named else median_low(years)
     entry = compared(year, sign, bound, whole=True)
-    return replace(change, ranges=(*change.ranges, replace(entry, relative=True)))
+    is_limit = bool(named) and sign in ("<=", ">=")  # "nothing older than Alien"
+    return replace(change, ranges=(*change.ranges, replace(entry, relative=not is_limit)))

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from train_utils.conversation.limits.allowances import Allowances, find_allowances
 from train_utils.conversation.limits.category_limits import CategoryLimit
@@ -175,7 +175,10 @@ def _add_title(stated: Statements, message: AnnotatedMessage, position: int, las
 
 def _add_range(stated: Statements, message: AnnotatedMessage, position: int, entry: Range) -> None:
     sentence = message.sentence_at(message.found[position].start)
-    if position in message.lifted.taken_back:
+    if entry.outside:
+        bounds = replace(entry, outside=False)
+        (stated.ranges if position in message.negative else stated.excluded).append(bounds)
+    elif position in message.lifted.taken_back:
         stated.ranges.append(Range(entry.attribute, None, None))
     elif position in message.lifted.widening:
         stated.widening.append(entry)

@@ -1,7 +1,7 @@
 """Intervals of an attribute's values."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,7 @@ class Range:
         below: whether the values are below `high`, which is none of them.
         relative: whether the bounds are those of titles ("newer than these"). They hold for the categories that the
             conversation then asks for, and no longer.
+        outside: whether the values are those outside the bounds ("before 1950 or after 1996").
     """
 
     attribute: str
@@ -24,6 +25,7 @@ class Range:
     above: bool = False
     below: bool = False
     relative: bool = False
+    outside: bool = False
 
 
 def hull(one: Range, other: Range) -> Range:
@@ -45,7 +47,9 @@ def narrowed(stated: Range | None, entry: Range) -> Range:
     low, above = (entry.low, entry.above) if entry.low is not None else (stated.low, stated.above)
     high, below = (entry.high, entry.below) if entry.high is not None else (stated.high, stated.below)
     empty = low is not None and high is not None and (low > high or low == high and (above or below))
-    return entry if empty or low is None or high is None else Range(entry.attribute, low, high, above, below)
+    return (
+        entry if empty or low is None or high is None else replace(stated, low=low, high=high, above=above, below=below)
+    )
 
 
 def compared(attribute: str, sign: str, value: float, whole: bool) -> Range:

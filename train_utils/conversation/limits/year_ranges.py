@@ -123,6 +123,17 @@ _DATED = re.compile(phrase(rf"\d|{'|'.join(_DECADE_NAMES)}|TIME|MADE|old or new|
 _OR_ANYTHING = re.compile(
     r"(\b(?:no|not|without|nothing)\b[^.!?;\n]{1,60}?\b(?:or|nor|and)\s+)anything(?=\s)", re.IGNORECASE
 )
+_OUTSIDE_PHRASES = _table(
+    {
+        "before 1950 or after 1996": (
+            r"\b(before|older than|pre-?)\s*THE_PERIOD,? or (after|newer than|post-?)\s*THE_PERIOD\b"
+        ),
+        "after 1996 or before 1950": (
+            r"\b(after|newer than|post-?)\s*THE_PERIOD,? or (before|older than|pre-?)\s*THE_PERIOD\b"
+        ),
+    }
+)
+_OUTSIDE = _OUTSIDE_PHRASES.compiled()
 _AROUND = 2  # years before and after "around 1980"
 _Bounds = tuple[float | None, float | None]
 
@@ -158,6 +169,11 @@ class YearReader:
             if compared := _compared_with_life(text, self._life_year(text[start:end])):
                 return [self._annotation((start, end), compared)]
             text = f"{text[:start]}{' ' * (end - start)}{text[end:]}"
+        if match := _OUTSIDE.search(text):
+            first, last = (match[1], match[2]) if match[1] else (match[4], match[3])
+            low, high = self.period(first)[0], self.period(last)[1]
+            if low < high:
+                return [Annotation(*match.span(), Range(self._attribute, low, high, outside=True))]
         for at, rule in enumerate(RULES):
             if match := rule.last_match(text):
                 if rule is RULES[-1]:  # "from the nineties, but not from 1996 and not from 1998"
