@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from train_utils.conversation.limits.allowances import Allowances, find_allowances
 from train_utils.conversation.limits.category_limits import CategoryLimit
 from train_utils.conversation.limits.category_words import CategoryWords
 from train_utils.conversation.limits.polarity import left_open, rejected
-from train_utils.conversation.limits.ranges import Range
+from train_utils.conversation.limits.ranges import Gap, Range
 from train_utils.conversation.sentences import Sentence, sentences_of
 from train_utils.conversation.titles.judgments import (
     expressed_at,
@@ -175,8 +175,8 @@ def _add_title(stated: Statements, message: AnnotatedMessage, position: int, las
 
 def _add_range(stated: Statements, message: AnnotatedMessage, position: int, entry: Range) -> None:
     sentence = message.sentence_at(message.found[position].start)
-    if entry.outside:
-        bounds = replace(entry, outside=False)
+    if isinstance(entry, Gap):
+        bounds = Range(entry.attribute, entry.low, entry.high)
         (stated.ranges if position in message.negative else stated.excluded).append(bounds)
     elif position in message.lifted.taken_back:
         stated.ranges.append(Range(entry.attribute, None, None))

@@ -16,7 +16,6 @@ class Range:
         below: whether the values are below `high`, which is none of them.
         relative: whether the bounds are those of titles ("newer than these"). They hold for the categories that the
             conversation then asks for, and no longer.
-        outside: whether the values are those outside the bounds ("before 1950 or after 1996").
     """
 
     attribute: str
@@ -25,7 +24,10 @@ class Range:
     above: bool = False
     below: bool = False
     relative: bool = False
-    outside: bool = False
+
+
+class Gap(Range):
+    """Interval that a message leaves out by naming what lies around it: "before 1950 or after 1996"."""
 
 
 def hull(one: Range, other: Range) -> Range:

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from train_utils.conversation.limits.ranges import Range
+from train_utils.conversation.limits.ranges import Gap, Range
 from train_utils.conversation.words.annotations import Annotation, masked
 from train_utils.conversation.words.lexicon import RULE, SAID, any_of
 from train_utils.conversation.words.numerals import NUMBER, number_of
@@ -173,7 +173,7 @@ class YearReader:
             first, last = (match[1], match[2]) if match[1] else (match[4], match[3])
             low, high = self.period(first)[0], self.period(last)[1]
             if low < high:
-                return [Annotation(*match.span(), Range(self._attribute, low, high, outside=True))]
+                return [Annotation(*match.span(), Gap(self._attribute, low, high))]
         for at, rule in enumerate(RULES):
             if match := rule.last_match(text):
                 if rule is RULES[-1]:  # "from the nineties, but not from 1996 and not from 1998"
